@@ -1,0 +1,1 @@
+"""From tables and the tail of the log to clients."""

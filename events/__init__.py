@@ -1,0 +1,1 @@
+"""The language and the log: events, codec, decoders, spool, Redis log, archive. The only folder that imports redis."""

@@ -1,0 +1,1 @@
+"""The roof: the command, the supervisor, embedded servers, the sandbox exchange, verify, benchmarks."""

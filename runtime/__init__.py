@@ -1,0 +1,1 @@
+"""The floor: settings, errors, logs, metrics, clock, lifecycle, secrets, calendar. Imports nothing of Bahi."""

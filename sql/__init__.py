@@ -1,0 +1,1 @@
+"""PostgreSQL: pool, migrations, statements, checkpoints. The only folder that imports psycopg."""
