@@ -1,0 +1,233 @@
+"""Every setting of Bahi: one table, read from the environment and from `.env`.
+
+The environment wins over `.env`; an empty value counts as not set. A wrong value stops the process at
+once with the setting's name, the value (secrets masked) and what was expected. `docs/settings.md` shows
+the same table to the user, and a test holds the two together.
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from dotenv import dotenv_values
+
+from runtime import spelling
+from runtime.errors import SettingError
+from runtime.spelling import Read, host, instrument, list_of, one_of, path, url, whole, word, yes_or_no
+
+BROKERS = ("sandbox", "kite", "fyers")
+SANDBOX_PORT = 8765
+
+MIB = 1024 * 1024
+DAY_SECONDS = 86_400
+# Below 4 KiB a spool file would hold hardly one frame of 3,000 instruments; above 1 GiB a restart reads for minutes.
+SPOOL_FILE_BYTES_MIN, SPOOL_FILE_BYTES_MAX = 4096, 1024 * MIB
+# The broker counts polls: three accounts polled every five seconds already use half of Kite's REST budget.
+SYNC_INTERVAL_SECONDS_MIN = 5
+PORT_MAX = 65_535
+RETENTION_DAYS_MAX = 36_500
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """What the user chose; a field is the setting's name in lower case, its meaning stands in `SETTINGS`."""
+
+    database_url: str | None
+    redis_url: str | None
+    bahi_data_dir: Path
+    archive_url: str
+    broker: tuple[str, ...]
+    kite_api_key: str | None
+    kite_api_secret: str | None
+    kite_access_token: str | None
+    kite_api_root: str
+    kite_ws_root: str
+    fyers_app_id: str | None
+    fyers_access_token: str | None
+    fyers_api_root: str
+    fyers_ws_root: str
+    watchlist: tuple[str, ...]
+    accounts_file: Path | None
+    sync_interval_seconds: int
+    market_hours_only: bool
+    tick_mode: str
+    tick_retention_days: int
+    api_host: str
+    api_port: int
+    spool_file_bytes: int
+    spool_file_seconds: int
+    trim_window_bytes: int
+    trim_window_seconds: int
+    bahi_api_key: str | None
+    bahi_sandbox_port: int
+    alert_urls: tuple[str, ...]
+    log_level: str
+    log_format: str
+
+    def __repr__(self) -> str:
+        """Show every field, secrets and passwords masked."""
+        shown = (f"{s.field}={s.masked(getattr(self, s.field))}" for s in SETTINGS)
+        return f"Settings({', '.join(shown)})"
+
+    def secrets(self) -> tuple[str, ...]:
+        """Give the values that must never be shown, for the log's redaction."""
+        found: list[str] = []
+        for setting in SETTINGS:
+            value = getattr(self, setting.field)
+            if setting.secret and value:
+                found.extend(value if isinstance(value, tuple) else (value,))
+        return tuple(found)
+
+
+class Setting(msgspec.Struct, frozen=True):
+    """One row of the table: how a setting is named, read, defaulted and explained."""
+
+    name: str
+    read: Read
+    wanted: str
+    meaning: str
+    default: str | None = None
+    secret: bool = False
+
+    @property
+    def field(self) -> str:
+        """Give the name of the field of `Settings`."""
+        return self.name.lower()
+
+    def masked(self, value: object) -> str:
+        """Show a value as errors and logs may show it."""
+        if self.secret and value:
+            return "***"
+        return spelling.masked_url(repr(value))
+
+
+def _setting(name: str, read: Read, default: str | None, wanted: str, meaning: str) -> Setting:
+    return Setting(name, read, wanted, meaning, default=default)
+
+
+def _secret(name: str, wanted: str, meaning: str) -> Setting:
+    return Setting(name, word, wanted, meaning, secret=True)
+
+
+SETTINGS: tuple[Setting, ...] = (
+    _setting("DATABASE_URL", url("postgresql", "postgres", host_required=False), None, "postgresql://...",
+             "The PostgreSQL that holds the tables; without it `bahi up` starts one of its own"),
+    _setting("REDIS_URL", url("redis", "rediss", "unix", host_required=False), None, "redis://..., rediss://... or unix://...",
+             "The Redis that holds the newest part of the log; without it `bahi up` starts one of its own"),
+    _setting("BAHI_DATA_DIR", path, "var", "a folder",
+             "Where spool, archive, secrets, sandbox and embedded servers keep their files"),
+    _setting("ARCHIVE_URL", url("file", "s3", host_required=False), None, "file:///a/folder or s3://bucket/prefix",
+             "Where the whole log is kept for ever; the folder `archive` of the data directory when not set"),
+    _setting("BROKER", list_of(one_of(*BROKERS)), "sandbox", "sandbox, or a list of kite and fyers",
+             "Whose ticks are taken; in a comma list the first is primary, the others are backup"),
+    _secret("KITE_API_KEY", "the key of your Kite Connect app",
+            "The key of your Kite Connect app"),
+    _secret("KITE_API_SECRET", "the secret of your Kite Connect app",
+            "The secret of your Kite Connect app, needed to log in"),
+    _secret("KITE_ACCESS_TOKEN", "a Kite access token of today",
+            "Today's access token, if you log in by other means than `bahi login`"),
+    _setting("KITE_API_ROOT", url("http", "https"), "https://api.kite.trade", "http://... or https://...",
+             "Kite's REST address; with the sandbox the sandbox's"),
+    _setting("KITE_WS_ROOT", url("ws", "wss"), "wss://ws.kite.trade", "ws://... or wss://...",
+             "Kite's ticker address; with the sandbox the sandbox's"),
+    _setting("FYERS_APP_ID", word, None, "the id of your Fyers app, such as ABCD1234-100",
+             "The id of your Fyers app"),
+    _secret("FYERS_ACCESS_TOKEN", "a Fyers access token of today",
+            "Today's Fyers access token"),
+    _setting("FYERS_API_ROOT", url("http", "https"), "https://api-t1.fyers.in", "http://... or https://...",
+             "Fyers' REST address"),
+    _setting("FYERS_WS_ROOT", url("ws", "wss"), "wss://socket.fyers.in", "ws://... or wss://...",
+             "Fyers' ticker address"),
+    _setting("WATCHLIST", list_of(instrument), "", "instrument tokens or EXCHANGE:SYMBOL, separated by commas",
+             "What is subscribed at start; empty means everything with the sandbox and nothing otherwise"),
+    _setting("ACCOUNTS_FILE", path, None, "the path of a TOML file",
+             "Your trading accounts with their broker and credentials"),
+    _setting("SYNC_INTERVAL_SECONDS", whole(SYNC_INTERVAL_SECONDS_MIN, DAY_SECONDS), "300",
+             f"a whole number from {SYNC_INTERVAL_SECONDS_MIN} to {DAY_SECONDS}",
+             "How often accounts are asked for orders, trades, positions, holdings and margins"),
+    _setting("MARKET_HOURS_ONLY", yes_or_no, "true", "true or false",
+             "Whether the broker is left alone while its markets are closed; ignored with the sandbox"),
+    _setting("TICK_MODE", one_of("full", "quote", "ltp"), "full", "full, quote or ltp",
+             "How much each tick carries: with depth, without depth, or the last price alone"),
+    _setting("TICK_RETENTION_DAYS", whole(1, RETENTION_DAYS_MAX), "7", f"a whole number from 1 to {RETENTION_DAYS_MAX}",
+             "How many days of ticks the database keeps, counted back from the newest day held"),
+    _setting("API_HOST", host, "127.0.0.1", "an address or host name",
+             "Where the API listens"),
+    _setting("API_PORT", whole(1, PORT_MAX), "8000", f"a port from 1 to {PORT_MAX}",
+             "The port of API and page"),
+    _setting("SPOOL_FILE_BYTES", whole(SPOOL_FILE_BYTES_MIN, SPOOL_FILE_BYTES_MAX), str(64 * MIB),
+             f"a whole number from {SPOOL_FILE_BYTES_MIN} to {SPOOL_FILE_BYTES_MAX}",
+             "A spool file is closed at this size; a closed file becomes a segment of the archive"),
+    _setting("SPOOL_FILE_SECONDS", whole(1, DAY_SECONDS), "3600", f"a whole number from 1 to {DAY_SECONDS}",
+             "A spool file that is not empty is closed at this age"),
+    _setting("TRIM_WINDOW_BYTES", whole(0, 1024 * 1024 * MIB), str(1024 * MIB), "a whole number of bytes",
+             "How much archived log Redis keeps; less where TRIM_WINDOW_SECONDS says less"),
+    _setting("TRIM_WINDOW_SECONDS", whole(0, 366 * DAY_SECONDS), "3600", "a whole number of seconds",
+             "How long Redis keeps archived log; less where TRIM_WINDOW_BYTES says less"),
+    _secret("BAHI_API_KEY", "an administrator's key",
+            "The administrator's key of the API; one is made and printed when not set"),
+    _setting("BAHI_SANDBOX_PORT", whole(0, PORT_MAX), str(SANDBOX_PORT), f"a port from 0 to {PORT_MAX}",
+             "The port of the sandbox exchange; 0 takes a free one"),
+    Setting("ALERT_URLS", list_of(word), "Apprise addresses, separated by commas",
+            "Where alerts are sent, as Apprise addresses", default="", secret=True),
+    _setting("LOG_LEVEL", one_of("debug", "info", "warning", "error"), "info", "debug, info, warning or error",
+             "The least important message that is logged"),
+    _setting("LOG_FORMAT", one_of("console", "json"), "console", "console or json",
+             "Log lines for eyes, or for machines"),
+)  # fmt: skip
+
+
+def load(environ: Mapping[str, str] | None = None, dotenv_path: Path | None = None) -> Settings:
+    """Read the settings; raise `SettingError` at the first wrong one.
+
+    Without `environ` the process's environment and `.env` of the working directory are read; with it,
+    only the file that `dotenv_path` names.
+    """
+    if environ is None:
+        environ, dotenv_path = os.environ, dotenv_path or Path(".env")
+    file = dotenv_values(dotenv_path, interpolate=False) if dotenv_path and dotenv_path.is_file() else {}
+    given = {name: value.strip() for name, value in {**file, **environ}.items() if value and value.strip()}
+    values = {setting.field: _value(setting, given) for setting in SETTINGS}
+    _refuse_mixed_brokers(given.get("BROKER", ""))
+    _fill_in(values, given)
+    return Settings(**values)
+
+
+def _value(setting: Setting, given: Mapping[str, str]) -> Any:  # each reader gives its own type
+    text = given.get(setting.name, setting.default)
+    if text is None:
+        return None
+    try:
+        return setting.read(text)
+    except ValueError as error:
+        raise _wrong(setting, text) from error
+
+
+def _wrong(setting: Setting, text: str) -> SettingError:
+    return SettingError(
+        f"{setting.name} to be {setting.wanted}",
+        f"{setting.name}={setting.masked(text)}",
+        f"set {setting.name} in the environment or in .env, or leave it out; docs/settings.md explains it",
+    )
+
+
+def _refuse_mixed_brokers(text: str) -> None:
+    """Keep made-up prices out of a log of real ones: the sandbox stands alone."""
+    setting = next(s for s in SETTINGS if s.name == "BROKER")
+    brokers = setting.read(text or "sandbox")
+    if not brokers or ("sandbox" in brokers and len(brokers) > 1):
+        raise _wrong(setting, text)
+
+
+def _fill_in(values: dict[str, Any], given: Mapping[str, str]) -> None:
+    """Add the defaults that depend on other settings."""
+    if values["archive_url"] is None:
+        values["archive_url"] = (values["bahi_data_dir"] / "archive").as_uri()
+    if "sandbox" not in values["broker"]:
+        return
+    address = f"127.0.0.1:{values['bahi_sandbox_port']}"
+    if "KITE_API_ROOT" not in given:
+        values["kite_api_root"] = f"http://{address}"
+    if "KITE_WS_ROOT" not in given:
+        values["kite_ws_root"] = f"ws://{address}"
