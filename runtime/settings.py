@@ -215,7 +215,7 @@ def _wrong(setting: Setting, text: str) -> SettingError:
 def _refuse_mixed_brokers(text: str) -> None:
     """Keep made-up prices out of a log of real ones: the sandbox stands alone."""
     setting = next(s for s in SETTINGS if s.name == "BROKER")
-    brokers = setting.read(text or "sandbox")
+    brokers = list_of(one_of(*BROKERS))(text or "sandbox")
     if not brokers or ("sandbox" in brokers and len(brokers) > 1):
         raise _wrong(setting, text)
 
