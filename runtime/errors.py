@@ -13,6 +13,7 @@
         +-- UnknownEvent      an event's type or version is newer than this code
         +-- LeaseLost         another owner took over this projector
         +-- ArchiveConflict   the archive holds other content under this name
+        +-- ArchiveRotten     a segment is not what was put there
 
 Every message says what was wanted, what was found and what to do.
 """
@@ -74,3 +75,7 @@ class LeaseLost(Halt):
 
 class ArchiveConflict(Halt):
     """The archive holds other content under the name of a segment."""
+
+
+class ArchiveRotten(Halt):
+    """A segment of the archive is cut short or has a wrong checksum."""

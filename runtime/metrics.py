@@ -1,0 +1,204 @@
+"""The catalogue: every metric of Bahi, with its kind, its labels and what it tells the operator.
+
+Code sets these objects and no others; dashboards use only these names. A new metric is declared here, in the
+section of the part that sets it, with a sentence that says what to conclude from it. The label `process` is
+added when the processes' metrics are merged.
+"""
+
+from prometheus_client import ProcessCollector
+
+from runtime.registry import CATALOGUE, REGISTRY, collect, counter, gauge, histogram, publish
+
+__all__ = ["CATALOGUE", "REGISTRY", "collect", "publish"]
+
+# The targets are a p99 of 10 ms and a p99.9 of 25 ms from append to commit, so the buckets are narrow around both.
+SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0)
+
+# --- Feed: what a ticker received, counted before any queue
+FEED_CONNECTED = gauge(
+    "bahi_feed_connected",
+    "1 while this connection's socket is open and logged in; 0 for long in market hours means no prices",
+    "stream",
+)
+FEED_FRAMES = counter(
+    "bahi_feed_frames_total",
+    "Binary messages received, heartbeats apart; stands still while the market is closed or the feed is lost",
+    "stream",
+)
+FEED_PACKETS = counter(
+    "bahi_feed_packets_total",
+    "Ticks received inside the frames; with stored and parked rows it makes the account that `bahi verify` checks",
+    "stream",
+)
+FEED_BYTES = counter(
+    "bahi_feed_bytes_total",
+    "Bytes received in frames",
+    "stream",
+)
+FEED_LAST_MESSAGE = gauge(
+    "bahi_feed_last_message_timestamp_seconds",
+    "When anything was last heard, heartbeats included; older than a few seconds means a frozen socket",
+    "stream",
+)
+FEED_INSTRUMENTS = gauge(
+    "bahi_feed_instruments",
+    "Instruments subscribed on this connection",
+    "stream",
+)
+FEED_LOSSES = counter(
+    "bahi_feed_losses_total",
+    "Times that the feed was lost, by reason; each left a declared gap in the log",
+    "stream",
+    "reason",
+)
+FEED_HELD = counter(
+    "bahi_feed_held_total",
+    "Times that the socket was read no further because the hand-over was full: the disk is too slow",
+    "stream",
+)
+
+# --- Log: spool and Redis, by writer
+LOG_EVENTS = counter(
+    "bahi_log_events_total",
+    "Events written to the spool and on disk",
+    "stream",
+)
+LOG_LAST_N = gauge(
+    "bahi_log_last_n",
+    "The number of the last event on disk",
+    "stream",
+)
+LOG_SENT_N = gauge(
+    "bahi_log_sent_n",
+    "The number of the last event that Redis has; the distance to bahi_log_last_n grows while Redis is down",
+    "stream",
+)
+LOG_SPOOL_BYTES = gauge(
+    "bahi_log_spool_bytes",
+    "Bytes in the spool folder; grows while Redis or the archiver is down",
+    "stream",
+)
+LOG_SYNC_SECONDS = histogram(
+    "bahi_log_sync_seconds",
+    "Time for one group commit to the spool (write and fdatasync): the speed of the disk",
+    "stream",
+    buckets=SECONDS,
+)
+LOG_APPEND_SECONDS = histogram(
+    "bahi_log_append_seconds",
+    "Time for one append of a batch to Redis: the speed of Redis and of the way there",
+    "stream",
+    buckets=SECONDS,
+)
+LOG_FAILURES = counter(
+    "bahi_log_failures_total",
+    "Appends to Redis that failed and are tried again; growing means that Redis is down or full",
+    "stream",
+)
+
+# --- Projectors: from the log into the tables
+PROJECTOR_N = gauge(
+    "bahi_projector_n",
+    "The number of the last event whose rows are committed",
+    "projector",
+    "stream",
+)
+PROJECTOR_LAG = gauge(
+    "bahi_projector_lag_events",
+    "Events in the log that are not committed yet; growing means that the database is slower than the feed",
+    "projector",
+    "stream",
+)
+PROJECTOR_ROWS = counter(
+    "bahi_projector_rows_total",
+    "Rows committed",
+    "projector",
+)
+PROJECTOR_COMMIT_SECONDS = histogram(
+    "bahi_projector_commit_seconds",
+    "Time for one transaction, checkpoint and rows: the speed of PostgreSQL",
+    "projector",
+    buckets=SECONDS,
+)
+PROJECTOR_LATENCY_SECONDS = histogram(
+    "bahi_projector_latency_seconds",
+    "Time from receiving the oldest event of a batch to its commit: how old a fresh row is",
+    "projector",
+    buckets=SECONDS,
+)
+PROJECTOR_PARKED = counter(
+    "bahi_projector_parked_total",
+    "Events or packets that could not be read, kept in parked_events; above zero wants a look",
+    "projector",
+)
+PROJECTOR_RETRIES = counter(
+    "bahi_projector_retries_total",
+    "Times that a batch was tried again because a server did not answer",
+    "projector",
+)
+
+# --- Archive
+ARCHIVE_N = gauge(
+    "bahi_archive_n",
+    "The number of the last event in the archive; Redis is trimmed up to it at most",
+    "stream",
+)
+ARCHIVE_SEGMENTS = counter(
+    "bahi_archive_segments_total",
+    "Segments copied to the archive",
+    "stream",
+)
+ARCHIVE_BYTES = counter(
+    "bahi_archive_bytes_total",
+    "Bytes of segments as stored, compressed",
+    "stream",
+)
+ARCHIVE_TRIMMED_N = gauge(
+    "bahi_archive_trimmed_n",
+    "Events below this number are in the archive only",
+    "stream",
+)
+
+# --- REST worker
+SYNC_INSTRUMENTS = gauge(
+    "bahi_sync_instruments",
+    "Instruments in the last dump; a day with far fewer than the day before is suspicious",
+    "broker",
+)
+SYNC_RUNS = counter(
+    "bahi_sync_runs_total",
+    "Runs of the REST worker by kind and outcome (ok, refused, unreachable)",
+    "kind",
+    "outcome",
+)
+
+# --- API
+API_SECONDS = histogram(
+    "bahi_api_seconds",
+    "Time to answer a request, by route and status",
+    "method",
+    "route",
+    "status",
+    buckets=SECONDS,
+)
+LIVE_CLIENTS = gauge(
+    "bahi_live_clients",
+    "Open live connections",
+)
+LIVE_TICKS = counter(
+    "bahi_live_ticks_total",
+    "Ticks sent to live clients",
+)
+LIVE_SKIPPED = counter(
+    "bahi_live_skipped_total",
+    "Ticks that a slow client was told to have missed; its network or its code is too slow",
+)
+
+# --- Supervisor
+SUPERVISOR_RESTARTS = counter(
+    "bahi_supervisor_restarts_total",
+    "Times that a process died and was started again",
+    "child",
+)
+
+ProcessCollector(registry=REGISTRY)  # processor time, memory and open files of each process

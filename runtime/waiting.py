@@ -1,0 +1,32 @@
+"""How long to wait before the same thing is tried again: growing, capped, jittered."""
+
+import asyncio
+import random
+
+FIRST_SECONDS = 0.05  # a lost packet or a server that restarts is over in no time
+GROWTH = 1.8
+CAP_SECONDS = 2.0  # a server that is back is found within this; tried for ever
+JITTER = 0.3  # of each wait, so that all processes do not knock at once
+
+
+class Backoff:
+    """The waits of one retry loop; `reset` after a success."""
+
+    def __init__(self, cap_seconds: float = CAP_SECONDS) -> None:
+        """Begin with the shortest wait."""
+        self._cap_seconds = cap_seconds
+        self._next_seconds = FIRST_SECONDS
+
+    def next_seconds(self) -> float:
+        """Give the next wait and make the one after it longer."""
+        wait = self._next_seconds * (1 + JITTER * (2 * random.random() - 1))
+        self._next_seconds = min(self._next_seconds * GROWTH, self._cap_seconds)
+        return wait
+
+    async def wait(self) -> None:
+        """Wait for the next time."""
+        await asyncio.sleep(self.next_seconds())
+
+    def reset(self) -> None:
+        """Begin again with the shortest wait."""
+        self._next_seconds = FIRST_SECONDS
