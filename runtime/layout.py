@@ -47,13 +47,13 @@ def _version(path: Path) -> str:
     if not path.exists():
         draft = path.with_name(f"VERSION.{os.getpid()}.draft")
         draft.write_text(VERSION + "\n")
-        os.replace(draft, path)
+        draft.replace(path)
     return path.read_text().strip()
 
 
 @contextmanager
 def present(process: str, data_dir: Path) -> Iterator[str]:
-    """Hold `<data>/run/<name>.pid` while the process lives; give its name: `process`, or `process-2` for a second one."""
+    """Hold `<data>/run/<name>.pid` while the process lives; give the name: `process`, or `process-2` for a second."""
     for name in (process, *(f"{process}-{i}" for i in range(2, SAME_NAME_MAX))):
         with (data_dir / "run" / f"{name}.pid").open("a+") as file:
             if not _locked(file.fileno()):

@@ -18,9 +18,9 @@ from structlog.typing import EventDict, FilteringBoundLogger, Processor
 from runtime.settings import Settings
 
 MASK = "***"
-SECRET_NAME = re.compile(r"token|secret|password|passwd|authorization|cookie|api_?key|checksum|pin\b|totp", re.I)
+SECRET_NAME = re.compile(r"(?i)token|secret|password|passwd|authorization|cookie|api_?key|checksum|pin\b|totp")
 # A name of this kind only tells which instrument, file or version is meant.
-PUBLIC_NAME = re.compile(r"(instrument|exchange)_tokens?|tokens|secret_version", re.I)
+PUBLIC_NAME = re.compile(r"(?i)(instrument|exchange)_tokens?|tokens|secret_version")
 # `name=value` of a query or a header, as libraries print them; and the password of a URL.
 SECRET_IN_TEXT = re.compile(
     r"(?i)\b((?:access|request|refresh|enc)_?token|api_?secret|api_?key|password|authorization)(\"?\s*[=:]\s*\"?)"

@@ -7,7 +7,6 @@ A file that was not renewed in time belongs to a process that died, and is left 
 """
 
 import asyncio
-import os
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -81,7 +80,7 @@ def _write(path: Path) -> None:
     draft = path.with_suffix(".draft")
     try:
         draft.write_bytes(generate_latest(REGISTRY))
-        os.replace(draft, path)
+        draft.replace(path)
     except OSError as error:
         # Metrics are a view: a full disk must not stop what they watch.
         _log.warning("metrics.unwritten", path=str(path), error=error)

@@ -1,0 +1,38 @@
+# Each target has one line of help; `make help` prints them. Nothing here needs docker, Node or a compiler.
+.DEFAULT_GOAL := help
+.PHONY: help up test prove lint format bench
+
+# Two workers fit the two cores that the suite is measured on; each starts its own PostgreSQL and Redis.
+TEST_WORKERS ?= 2
+BENCH ?= parse append load candles fanout http archive e2e
+PROVE_REPORT ?= build/prove.md
+
+help: ## Show this help
+	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/^([a-z]+):.*## /\1|/' | awk -F'|' '{ printf "  make %-8s %s\n", $$1, $$2 }'
+
+up: .venv/installed ## Start everything on embedded servers with the sandbox exchange, and print the URL to open
+	@exec .venv/bin/bahi up
+
+test: .venv/installed ## Run the test suite on real Redis and PostgreSQL that the tests start themselves
+	@.venv/bin/pytest -n $(TEST_WORKERS) $(ARGS)
+
+prove: .venv/installed ## Run every acceptance check at full length and write a table of the results
+	@mkdir -p $(dir $(PROVE_REPORT))
+	@.venv/bin/pytest -m prove tests/acceptance --prove-report=$(PROVE_REPORT) $(ARGS)
+
+lint: .venv/installed ## Check style, types and who imports whom
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@.venv/bin/mypy
+	@.venv/bin/lint-imports
+
+format: .venv/installed ## Bring the code into the house's form
+	@.venv/bin/ruff check --fix .
+	@.venv/bin/ruff format .
+
+bench: .venv/installed ## Run the benchmarks (BENCH="parse load" for some of them)
+	@for name in $(BENCH); do .venv/bin/bahi bench $$name || exit 1; done
+
+# Made again only when the lock changes.
+.venv/installed: requirements-dev.txt ops/venv.sh
+	@ops/venv.sh
