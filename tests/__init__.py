@@ -1,0 +1,1 @@
+"""The tests: unit, contract, integration, replay, simulation, acceptance. Servers are real, time is moved by hand."""

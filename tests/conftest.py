@@ -1,0 +1,65 @@
+"""Fixtures that every test may use: real servers, settings, a data directory, the asyncio backend."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ops.embedded.server import Server
+from runtime import settings as settings_module
+from runtime.settings import Settings
+from tests import servers
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    """Run async tests (`@pytest.mark.anyio`) on asyncio."""
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[Server]:
+    """Give this worker's PostgreSQL. Kill or stop servers of your own, never this one."""
+    with servers.postgres_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[Server]:
+    """Give this worker's Redis. Kill or stop servers of your own, never this one."""
+    with servers.redis_server() as server:
+        yield server
+
+
+@pytest.fixture
+def database_url(postgres_server: Server) -> Iterator[str]:
+    """Give the URL of a migrated database that is this test's alone."""
+    with servers.cloned_database(postgres_server) as url:
+        yield url
+
+
+@pytest.fixture
+def redis_url(redis_server: Server) -> str:
+    """Give the URL of an empty Redis that is this test's alone while it runs."""
+    return servers.empty_redis(redis_server)
+
+
+@pytest.fixture
+def data_dir() -> Iterator[Path]:
+    """Give an empty data directory that embedded servers can live in, removed after the test."""
+    with servers.open_folder() as folder:
+        yield folder
+
+
+@pytest.fixture
+def settings(data_dir: Path, database_url: str, redis_url: str) -> Settings:
+    """Give the settings of a sandbox on this test's database, Redis and data directory; nothing of the environment."""
+    return settings_module.load(
+        {
+            "BAHI_DATA_DIR": str(data_dir),
+            "DATABASE_URL": database_url,
+            "REDIS_URL": redis_url,
+            "BROKER": "sandbox",
+            "BAHI_SANDBOX_PORT": "0",
+        }
+    )
