@@ -12,6 +12,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
@@ -106,9 +107,7 @@ def _make_template(server: Server) -> None:
 def _migrate(url: str) -> None:
     if find_spec("sql.migrate") is None:
         return
-    from sql import migrate
-
-    report = migrate.run(url)
+    report = import_module("sql.migrate").run(url)
     if inspect.iscoroutine(report):
         asyncio.run(report)
 

@@ -30,7 +30,7 @@ PASSWORD_BYTES = 24
 """192 bits: more than anybody guesses."""
 
 LOCK_WAIT_SECONDS_MAX = 15.0
-"""A server whose starter was killed gets its signal at once and ends within seconds (PostgreSQL writes a checkpoint)."""
+"""A server whose starter was killed is told at once, and ends within seconds (PostgreSQL writes a checkpoint)."""
 
 LOCK_POLL_SECONDS = 0.05
 

@@ -1,8 +1,8 @@
 """An embedded server: `Launch` says how to start one, `Server` is one that runs.
 
-States of a `Server`: spawned -> answering -> stopped. `spawn` forks and returns at once, `wait` blocks until it answers,
-`stop` asks, then insists, then kills. A server that ends by itself is seen by `process.poll()`; the same `Launch` starts
-it again under the same URL.
+States of a `Server`: spawned -> answering -> stopped. `spawn` forks and returns at once, `wait` blocks until it
+answers, `stop` asks, then insists, then kills. A server that ends by itself is seen by `process.poll()`; the same
+`Launch` starts it again under the same URL.
 """
 
 import signal
