@@ -1,0 +1,74 @@
+"""One log for readers: archive and Redis look like one stream, dense from any n on.
+
+Every read continues at n = previous + 1. Redis is asked first, unless the reader was in the archive a moment ago; on
+a hole, or nothing where something should be, the archive is asked with a fresh listing. Where neither has the n, the
+reader stops and says which (design rules 10 and 17).
+"""
+
+from events import archive, codec, log
+from events.event import Recorded
+from runtime.errors import HoleInLog
+
+LOOK_BACK_READS = 8  # empty reads between two looks into the archive: it may hold what an emptied Redis has lost
+
+
+class Reader:
+    """A hand that reads streams in order. Each projector has its own."""
+
+    def __init__(self, near: log.Log, far: archive.Archive) -> None:
+        """Take the log's near end (Redis) and its far end (the archive)."""
+        self._near = near
+        self._far = far
+        self._far_behind: set[str] = set()
+        self._empty_reads: dict[str, int] = {}
+
+    async def read(
+        self, stream: str, after: int, limit: int = log.READ_ENTRIES_MAX, block_ms: int = 0
+    ) -> list[Recorded]:
+        """Give up to `limit` events, dense from n = after + 1; none where there is none yet.
+
+        Waits up to block_ms for the first. Raises Unreachable, and HoleInLog where the next n is in no store.
+        """
+        if stream in self._far_behind:
+            found = await self._far.read(stream, after, limit)
+            if found:
+                return found
+            self._far_behind.discard(stream)
+        entries = await self._near.read(stream, after, limit, block_ms)
+        dense = _dense(entries, after)
+        if dense:
+            self._empty_reads[stream] = 0
+            return [codec.decode(stream, entry) for entry in dense]
+        if not entries and not self._time_to_look_back(stream):
+            return []
+        found = await self._far.read(stream, after, limit)
+        if found:
+            self._far_behind.add(stream)
+        elif entries:
+            raise HoleInLog(
+                f"n = {after + 1} of {stream}",
+                f"Redis goes on at {codec.entry_n(entries[0])} and the archive ends at {await self._far.last(stream)}",
+                "run bahi verify; the writer's spool may still have it: start that writer",
+            )
+        return found
+
+    def _time_to_look_back(self, stream: str) -> bool:
+        reads = self._empty_reads.get(stream, 0)
+        self._empty_reads[stream] = reads + 1
+        return reads % LOOK_BACK_READS == 0
+
+    async def last(self, stream: str) -> int:
+        """Give the highest n that Redis or the archive holds; 0 where neither knows the stream."""
+        near, _ = await self._near.last(stream)
+        return max(near, await self._far.last(stream))
+
+    async def streams(self) -> list[str]:
+        """Give the names of all streams that Redis or the archive holds."""
+        return sorted({*await self._near.streams(), *await self._far.streams()})
+
+
+def _dense(entries: list[bytes], after: int) -> list[bytes]:
+    for place, entry in enumerate(entries):
+        if codec.entry_n(entry) != after + 1 + place:
+            return entries[:place]
+    return entries

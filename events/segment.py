@@ -1,0 +1,121 @@
+"""A segment: a closed spool file, compressed, with an index by n and by time. The archive is made of these.
+
+    "BAHISEG1" | chunk* | index, JSON | offset of the index u64 | its length u32 | its crc32 u32 | "BAHIEND1"
+
+A chunk is one zstd frame over whole spool records (`length u32 | entry`) of at most CHUNK_SECONDS and CHUNK_BYTES;
+chunks of seconds compress two to three times better than single frames. The index names each chunk's place, first
+and last n, first and last receive time and checksum, so that any n or time is found by one range read.
+"""
+
+import struct
+import zlib
+from collections.abc import Callable, Iterable
+
+import msgspec
+import zstandard
+
+from events import codec, spool
+from runtime.errors import ArchiveRotten
+
+MAGIC = b"BAHISEG1"
+END = b"BAHIEND1"
+SUFFIX = ".seg"
+CHUNK_SECONDS = 10  # by receive time; longer gains little and costs a seek more
+CHUNK_BYTES = 4 * 1024 * 1024  # what one read of the archive holds in memory at most, and one record more
+ZSTD_LEVEL = 3  # the knee between size and speed on full-mode frames
+_FOOTER = struct.Struct(">QII8s")
+FOOTER_BYTES = _FOOTER.size
+
+RangeReader = Callable[[int, int], bytes]  # (offset, length) -> bytes; a negative offset counts from the end
+
+
+class Chunk(msgspec.Struct, frozen=True, array_like=True):
+    """Where a chunk lies and what it holds. offset, size: compressed bytes; raw: bytes of its records."""
+
+    offset: int
+    size: int
+    raw: int
+    first: int
+    last: int
+    first_at_ns: int
+    last_at_ns: int
+    crc: int
+
+
+class Index(msgspec.Struct, frozen=True):
+    """What a segment holds: records first..last of `stream`, in chunks."""
+
+    stream: str
+    first: int
+    last: int
+    chunks: list[Chunk]
+
+    @property
+    def raw(self) -> int:
+        """Bytes of all its records before compression."""
+        return sum(chunk.raw for chunk in self.chunks)
+
+
+def build(stream: str, entries: Iterable[bytes]) -> bytes:
+    """Give the segment of these entries, which must be dense and at least one."""
+    pieces, chunks, offset = [MAGIC], [], len(MAGIC)
+    compress = zstandard.ZstdCompressor(level=ZSTD_LEVEL).compress
+    for group in _grouped(entries):
+        raw = b"".join([spool.record(entry) for entry in group])
+        packed = compress(raw)
+        numbers = (codec.entry_n(group[0]), codec.entry_n(group[-1]))
+        times = [_at_ns(entry) for entry in group]
+        chunks.append(Chunk(offset, len(packed), len(raw), *numbers, min(times), max(times), zlib.crc32(packed)))
+        pieces.append(packed)
+        offset += len(packed)
+    assert chunks, "an empty spool file is never closed"
+    index = msgspec.json.encode(Index(stream, chunks[0].first, chunks[-1].last, chunks))
+    pieces += [index, _FOOTER.pack(offset, len(index), zlib.crc32(index), END)]
+    return b"".join(pieces)
+
+
+def read_index(read: RangeReader, name: str) -> Index:
+    """Give the index of a segment. Raises ArchiveRotten where the segment is cut short or rotten."""
+    footer = read(-FOOTER_BYTES, FOOTER_BYTES)
+    if len(footer) != FOOTER_BYTES or footer[-len(END) :] != END:
+        raise _rotten(name, "no end mark")
+    offset, size, crc, _ = _FOOTER.unpack(footer)
+    packed = read(offset, size)
+    if zlib.crc32(packed) != crc:
+        raise _rotten(name, "an index with a wrong checksum")
+    return msgspec.json.decode(packed, type=Index)
+
+
+def read_chunk(read: RangeReader, name: str, chunk: Chunk) -> list[bytes]:
+    """Give the entries of a chunk. Raises ArchiveRotten where they are not those that were put there."""
+    packed = read(chunk.offset, chunk.size)
+    if zlib.crc32(packed) != chunk.crc:
+        raise _rotten(name, f"a wrong checksum of n = {chunk.first}..{chunk.last}")
+    raw = zstandard.ZstdDecompressor().decompress(packed, max_output_size=chunk.raw)
+    entries = [entry for _, entry in spool.records(raw)]
+    if len(entries) != chunk.last - chunk.first + 1:
+        raise _rotten(name, f"{len(entries)} records for n = {chunk.first}..{chunk.last}")
+    return entries
+
+
+def _grouped(entries: Iterable[bytes]) -> Iterable[list[bytes]]:
+    group: list[bytes] = []
+    size = 0
+    for entry in entries:
+        if group and (size + len(entry) > CHUNK_BYTES or _at_ns(entry) - _at_ns(group[0]) > CHUNK_SECONDS * 10**9):
+            yield group
+            group, size = [], 0
+        group.append(entry)
+        size += len(entry)
+    if group:
+        yield group
+
+
+def _at_ns(entry: bytes) -> int:
+    return int.from_bytes(entry[12:20], "big", signed=True)
+
+
+def _rotten(name: str, found: str) -> ArchiveRotten:
+    return ArchiveRotten(
+        f"the segment {name} as it was written", found, "restore it from another copy of the archive; run bahi verify"
+    )
