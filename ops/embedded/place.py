@@ -95,23 +95,23 @@ def write_private(path: Path, text: str) -> None:
 
 
 @contextlib.contextmanager
-def locked(path: Path) -> Iterator[int]:
+def locked(path: Path, wait_seconds_max: float) -> Iterator[int]:
     """Hold the server's lock file; yield its descriptor for the server to inherit.
 
     Waits for remnants of an earlier server to end. Leaving the context closes only our copy: the server keeps its own.
-    Raises SettingError when they live on after LOCK_WAIT_SECONDS_MAX.
+    Raises SettingError when they live on after `wait_seconds_max`.
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        _take(descriptor, path)
+        _take(descriptor, path, wait_seconds_max)
         yield descriptor
     finally:
         os.close(descriptor)
 
 
-def _take(descriptor: int, path: Path) -> None:
-    """Take the lock within LOCK_WAIT_SECONDS_MAX."""
-    deadline = time.monotonic() + LOCK_WAIT_SECONDS_MAX
+def _take(descriptor: int, path: Path, wait_seconds_max: float) -> None:
+    """Take the lock within `wait_seconds_max`."""
+    deadline = time.monotonic() + wait_seconds_max
     while not try_lock(descriptor):
         if time.monotonic() > deadline:
             raise SettingError(

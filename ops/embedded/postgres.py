@@ -237,7 +237,7 @@ def _check_version(cluster: Path) -> None:
         raise SettingError(
             f"a PostgreSQL {MAJOR_VERSION} cluster in {cluster}",
             f"version {found}" if found[:1].isdigit() else found,
-            f"move {cluster} away (a new one is filled from the log by `bahi rebuild --all`), or run the Bahi that made it",
+            f"move {cluster} away (`bahi rebuild --all` fills a new one from the log), or run the Bahi that made it",
         )
 
 

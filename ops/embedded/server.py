@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ops.embedded.owner import Owner
-from ops.embedded.place import locked
+from ops.embedded.place import LOCK_WAIT_SECONDS_MAX, locked
 from ops.embedded.spawn import spawn as spawn_child
 from runtime.errors import Unreachable
 
@@ -79,9 +79,9 @@ class Server:
         deadline = time.monotonic() + seconds_max
         while not self.launch.answers(self.pid):
             if self.process.poll() is not None:
-                raise self._failed(f"it ended with exit code {self.process.returncode}")
+                raise did_not_start(self.launch, f"it ended with exit code {self.process.returncode}")
             if time.monotonic() > deadline:
-                raise self._failed(f"no answer in {seconds_max:.0f} s")
+                raise did_not_start(self.launch, f"no answer in {seconds_max:.0f} s")
             time.sleep(READY_POLL_SECONDS)
 
     def stop(self, seconds_max: float = STOP_SECONDS_MAX) -> None:
@@ -100,18 +100,13 @@ class Server:
             return False
         return True
 
-    def _failed(self, found: str) -> Unreachable:
-        """Build the error of a start that failed, with the end of the server's log."""
-        return Unreachable(
-            f"{self.launch.name} to start",
-            f"{found}; its last words:\n{log_tail(self.launch.log_path)}",
-            f"read {self.launch.log_path}",
-        )
 
+def spawn(launch: Launch, lock_wait_seconds_max: float = LOCK_WAIT_SECONDS_MAX) -> Server:
+    """Start the server and return at once; `Server.wait` says when it answers. Main thread only.
 
-def spawn(launch: Launch) -> Server:
-    """Start the server and return at once; `Server.wait` says when it answers. Main thread only."""
-    with locked(launch.folder / "lock") as lock:
+    Raises SettingError where something of an earlier server lives on after `lock_wait_seconds_max`.
+    """
+    with locked(launch.folder / "lock", lock_wait_seconds_max) as lock:
         launch.before()
         _put_aside_long(launch.log_path)
         with launch.log_path.open("ab") as log:
@@ -137,7 +132,16 @@ def start(launch: Launch) -> Server:
     return server
 
 
-def log_tail(path: Path) -> str:
+def did_not_start(launch: Launch, found: str) -> Unreachable:
+    """Build the error of a start that failed, with the end of the server's log."""
+    return Unreachable(
+        f"{launch.name} to start",
+        f"{found}; its last words:\n{_log_tail(launch.log_path)}",
+        f"read {launch.log_path}",
+    )
+
+
+def _log_tail(path: Path) -> str:
     """Return the last LOG_TAIL_LINES lines of a log file, indented."""
     try:
         lines = path.read_text(errors="replace").splitlines()
