@@ -1,0 +1,124 @@
+"""When each exchange trades: sessions dated in `sessions.toml`, in IST, never computed from rules.
+
+It fails closed. A year that the data does not cover raises an error that says so, because "open, I suppose"
+and "closed, I suppose" are both wrong on some day; a special session of unknown hours counts as closed.
+"""
+
+import tomllib
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, time, timedelta, timezone
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from runtime.clock import NS_PER_SECOND
+from runtime.errors import SettingError
+
+IST = timezone(timedelta(hours=5, minutes=30), "IST")
+
+SATURDAY = 5
+_DATA = Path(__file__).with_name("sessions.toml")
+
+
+class Session(msgspec.Struct, frozen=True):
+    """One stretch of trading of one exchange: from `open_ns` up to, not including, `close_ns` (UTC epoch)."""
+
+    exchange: str
+    day: date
+    open_ns: int
+    close_ns: int
+    name: str  # of the holiday or occasion; empty on an ordinary day
+
+
+class _Hours(msgspec.Struct, frozen=True, rename={"first_day": "from"}, forbid_unknown_fields=True):
+    exchanges: tuple[str, ...]
+    group: Literal["stocks", "currency", "commodity"]
+    first_day: date
+    open: time
+    close: time
+
+
+class _Span(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The hours of one day; what is left out is as on an ordinary day."""
+
+    open: time | None = None
+    close: time | None = None
+
+
+class _Day(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    date: date
+    name: str
+    stocks: Literal["closed"] | _Span | None = None
+    currency: Literal["closed"] | _Span | None = None
+    commodity: Literal["closed"] | _Span | None = None
+
+
+class _Calendar(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    covered: tuple[int, ...]
+    hours: tuple[_Hours, ...]
+    day: tuple[_Day, ...]
+
+
+def trading_day(at_ns: int) -> date:
+    """Give the IST date of a moment in UTC nanoseconds since 1970."""
+    return datetime.fromtimestamp(at_ns // NS_PER_SECOND, UTC).astimezone(IST).date()
+
+
+def session(exchange: str, day: date) -> Session | None:
+    """Give the session of `exchange` (NSE, BSE, NFO, BFO, CDS, BCD, MCX, NCO) on `day`, or None if it is closed.
+
+    Raise `SettingError` for an exchange or a year that the calendar does not cover.
+    """
+    usual = _usual_hours(exchange, day)
+    named = _named_days().get(day)
+    special = getattr(named, usual.group) if named else None
+    if special == "closed" or (special is None and day.weekday() >= SATURDAY):
+        return None
+    opens, closes = usual.open, usual.close
+    if special is not None:
+        opens, closes = special.open or opens, special.close or closes
+    return Session(exchange, day, _ns(day, opens), _ns(day, closes), named.name if named and special else "")
+
+
+def is_open(exchange: str, at_ns: int) -> bool:
+    """Say whether `exchange` trades at a moment in UTC nanoseconds since 1970; raise as `session` does."""
+    found = session(exchange, trading_day(at_ns))
+    return found is not None and found.open_ns <= at_ns < found.close_ns
+
+
+def exchanges() -> tuple[str, ...]:
+    """Give the exchanges that the calendar knows."""
+    return tuple(dict.fromkeys(name for hours in _calendar().hours for name in hours.exchanges))
+
+
+def _usual_hours(exchange: str, day: date) -> _Hours:
+    calendar = _calendar()
+    known = [hours for hours in calendar.hours if exchange in hours.exchanges]
+    if not known:
+        raise SettingError(f"an exchange of {', '.join(exchanges())}", exchange, "correct the exchange's name")
+    if day.year not in calendar.covered:
+        raise SettingError(
+            f"a trading calendar for {day.year}",
+            f"one for {', '.join(map(str, calendar.covered))}",
+            "install a release with that year's holidays, or set MARKET_HOURS_ONLY=false",
+        )
+    return max((hours for hours in known if hours.first_day <= day), key=lambda hours: hours.first_day)
+
+
+def _ns(day: date, at: time) -> int:
+    return int(datetime.combine(day, at, IST).timestamp()) * NS_PER_SECOND
+
+
+@cache
+def _calendar() -> _Calendar:
+    with _DATA.open("rb") as file:
+        return msgspec.convert(tomllib.load(file), _Calendar)
+
+
+@cache
+def _named_days() -> Mapping[date, _Day]:
+    days = {day.date: day for day in _calendar().day}
+    assert len(days) == len(_calendar().day), "a day is named twice"
+    return days
