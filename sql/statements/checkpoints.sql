@@ -1,0 +1,45 @@
+-- add_checkpoint: make a pair known, at n = 0
+insert into projection_checkpoints (projector, stream) values (%(projector)s, %(stream)s)
+on conflict (projector, stream) do nothing
+
+-- acquire_lease: take over a pair that is free, or held by an owner known to be dead, raising its epoch
+update projection_checkpoints
+set epoch = epoch + 1, owner = %(owner)s, lease_until = clock_timestamp() + make_interval(secs => %(lease_seconds)s)
+where projector = %(projector)s and stream = %(stream)s
+  and (lease_until < clock_timestamp() or owner is null or owner = any (%(dead)s))
+returning epoch, n
+
+-- read_checkpoint: how a pair stands
+select n, epoch, owner, lease_until > clock_timestamp() as held
+from projection_checkpoints where projector = %(projector)s and stream = %(stream)s
+
+-- read_checkpoints: how all pairs stand
+select projector, stream, n, epoch, owner, lease_until > clock_timestamp() as held
+from projection_checkpoints order by stream, projector
+
+-- move_checkpoint: the first statement of each batch; 0 rows mean that someone took over, or that it was committed
+update projection_checkpoints
+set n = %(target)s, lease_until = clock_timestamp() + make_interval(secs => %(lease_seconds)s)
+where projector = %(projector)s and stream = %(stream)s and epoch = %(epoch)s and n = %(n)s and n <= %(target)s
+
+-- renew_lease: hold a pair that has nothing to do
+update projection_checkpoints set lease_until = clock_timestamp() + make_interval(secs => %(lease_seconds)s)
+where projector = %(projector)s and stream = %(stream)s and epoch = %(epoch)s
+
+-- release_lease: let another owner have the pair at once
+update projection_checkpoints set lease_until = '-infinity', owner = null
+where projector = %(projector)s and stream = %(stream)s and epoch = %(epoch)s
+
+-- highest_checkpoint: the highest n that any projector has of a stream
+select coalesce(max(n), 0) as n from projection_checkpoints where stream = %(stream)s
+
+-- raise_epochs: after a restore from a backup, or a writer's takeover: no batch in anyone's memory counts any more
+update projection_checkpoints set epoch = epoch + %(by)s
+
+-- stream_number: the short number of a stream, made at its first use
+with made as (insert into streams (stream) values (%(stream)s) on conflict (stream) do nothing returning stream_id)
+select stream_id from made union all select stream_id from streams where stream = %(stream)s limit 1
+
+-- park_event: keep what could not be read, whole, with the reason
+insert into parked_events (projector, stream, n, part, at, error, packets, payload)
+values (%(projector)s, %(stream)s, %(n)s, %(part)s, %(at)s, %(error)s, %(packets)s, %(payload)s)

@@ -1,0 +1,192 @@
+"""Positions and rows in one transaction: what a projector may ask of PostgreSQL (design rules 9 to 12).
+
+Promise: rows of an event are visible exactly when the checkpoint is at least its n; an owner that was taken over
+never writes again. The epoch gives this; the lease only keeps owners from thrashing.
+
+    acquire -> Lease(epoch, n) -> begin(target): move checkpoint, rows, commit -> begin ... -> release
+
+States of a pair (projector, stream): free (lease over, or its owner dead) -> held (epoch e) -> held by another
+(epoch e + 1): the old owner's next `begin` moves 0 rows and raises LeaseLost.
+
+Failures. The answer to a commit is lost: `standing` tells whether the target was reached. A frozen owner comes back:
+its epoch is old. PostgreSQL is away: Unreachable, tried again by the caller with the same rows.
+"""
+
+import os
+import socket
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, LiteralString
+
+import msgspec
+
+from runtime.errors import LeaseLost, Unreachable
+from sql.pool import Connection, connect, reaching
+from sql.statements import statements
+
+LEASE_SECONDS = 10.0  # a frozen owner's pair waits this long for another; a dead one's does not
+COPY_HEAD = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
+COPY_END = b"\xff\xff"
+
+
+class Lease(msgspec.Struct):
+    """One hand on one pair. n: the position committed last."""
+
+    projector: str
+    stream: str
+    epoch: int
+    n: int
+
+
+class Rows:
+    """The inside of one transaction: statements by name, and binary loads."""
+
+    def __init__(self, connection: Connection, stream_id: int) -> None:
+        """Made by `Store.begin`. stream_id: the short number of the lease's stream."""
+        self._connection = connection
+        self.stream_id = stream_id
+
+    async def run(self, statement: LiteralString, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
+        """Run a statement by its name; give its rows, if it has any."""
+        cursor = await self._connection.execute(statements[statement], parameters)
+        return await cursor.fetchall() if cursor.description else []
+
+    async def run_many(self, statement: LiteralString, each: Iterable[Mapping[str, Any]]) -> None:
+        """Run a statement by its name once for each set of parameters."""
+        await self._connection.cursor().executemany(statements[statement], each)
+
+    async def load(self, statement: LiteralString, rows: Iterable[bytes | memoryview]) -> None:
+        """Run a COPY ... (format binary) by its name over rows in PostgreSQL's binary form, without head and end."""
+        async with self._connection.cursor().copy(statements[statement]) as copy:
+            await copy.write(COPY_HEAD)
+            for piece in rows:
+                await copy.write(piece)
+            await copy.write(COPY_END)
+
+    async def load_text(self, statement: LiteralString, rows: Iterable[tuple[Any, ...]]) -> None:
+        """Run a COPY (text) by its name over tuples."""
+        async with self._connection.cursor().copy(statements[statement]) as copy:
+            for row in rows:
+                await copy.write_row(row)
+
+
+class Store:
+    """One owner's connection to the tables; it opens again after a loss."""
+
+    def __init__(self, database_url: str) -> None:
+        """Name the database; nothing is opened before the first call."""
+        self._database_url = database_url
+        self._connection: Connection | None = None
+        self._stream_ids: dict[str, int] = {}
+        self.owner = f"{socket.gethostname()}:{os.getpid()}:{_started(os.getpid())}"
+
+    async def acquire(self, projector: str, stream: str) -> Lease | None:
+        """Take a pair over, raising its epoch, or give None while another owner holds it. Raises Unreachable."""
+        pair = {"projector": projector, "stream": stream}
+        async with self._reached(f"lease of {projector} on {stream}") as connection:
+            await connection.execute(statements["add_checkpoint"], pair)
+            found = await (await connection.execute(statements["read_checkpoint"], pair)).fetchone()
+            dead = [found["owner"]] if found and found["owner"] and _is_dead(found["owner"]) else []
+            wanted = {**pair, "owner": self.owner, "dead": dead, "lease_seconds": LEASE_SECONDS}
+            row = await (await connection.execute(statements["acquire_lease"], wanted)).fetchone()
+            return Lease(projector, stream, row["epoch"], row["n"]) if row else None
+
+    async def standing(self, lease: Lease) -> int:
+        """Give the position that is committed. Raises LeaseLost where the epoch is no longer ours, Unreachable."""
+        async with self._reached(f"position of {lease.projector}") as connection:
+            row = await (await connection.execute(statements["read_checkpoint"], _pair(lease))).fetchone()
+        if row is None or row["epoch"] != lease.epoch:
+            raise _lost(lease, row)
+        return int(row["n"])
+
+    async def renew(self, lease: Lease) -> None:
+        """Hold the pair for another LEASE_SECONDS. Raises LeaseLost, Unreachable."""
+        async with self._reached(f"lease of {lease.projector}") as connection:
+            cursor = await connection.execute(
+                statements["renew_lease"], {**_pair(lease), "epoch": lease.epoch, "lease_seconds": LEASE_SECONDS}
+            )
+            if cursor.rowcount != 1:
+                raise _lost(lease, None)
+
+    async def release(self, lease: Lease) -> None:
+        """Let another owner have the pair at once."""
+        async with self._reached(f"lease of {lease.projector}") as connection:
+            await connection.execute(statements["release_lease"], {**_pair(lease), "epoch": lease.epoch})
+
+    @asynccontextmanager
+    async def begin(self, lease: Lease, target: int) -> AsyncIterator[Rows]:
+        """Move the checkpoint from lease.n to target and give the transaction for its rows; commit at the end.
+
+        Raises LeaseLost where the checkpoint is not where it was left, BadEvent for rows that are refused, and
+        Unreachable, after which `standing` tells whether the commit was made. lease.n is moved by the caller.
+        """
+        async with self._reached(f"rows of {lease.projector}") as connection:
+            stream_id = await self._stream_id(connection, lease.stream)
+            async with connection.transaction():
+                step = {"epoch": lease.epoch, "n": lease.n, "target": target, "lease_seconds": LEASE_SECONDS}
+                moved = await connection.execute(statements["move_checkpoint"], {**_pair(lease), **step})
+                if moved.rowcount != 1:
+                    raise _lost(lease, None)
+                yield Rows(connection, stream_id)
+
+    @asynccontextmanager
+    async def reading(self, stream: str) -> AsyncIterator[Rows]:
+        """Give a transaction for reading what a projector remembers of a stream."""
+        async with self._reached(f"state for {stream}") as connection:
+            stream_id = await self._stream_id(connection, stream)
+            async with connection.transaction():
+                yield Rows(connection, stream_id)
+
+    async def _stream_id(self, connection: Connection, stream: str) -> int:
+        if stream not in self._stream_ids:
+            row = await (await connection.execute(statements["stream_number"], {"stream": stream})).fetchone()
+            if row is None:  # another owner is making it at this moment
+                raise Unreachable(f"the number of {stream}", "no row yet", "it is tried again")
+            self._stream_ids[stream] = int(row["stream_id"])
+        return self._stream_ids[stream]
+
+    @asynccontextmanager
+    async def _reached(self, what: str) -> AsyncIterator[Connection]:
+        try:
+            async with reaching(what):
+                if self._connection is None or self._connection.closed:
+                    self._connection = await connect(self._database_url)
+                yield self._connection
+        except Unreachable:
+            await self.close()  # what the server thinks of it is not known; a new connection is
+            raise
+
+    async def close(self) -> None:
+        """Close the connection; the next call opens another."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.close()
+
+
+def _pair(lease: Lease) -> dict[str, Any]:
+    return {"projector": lease.projector, "stream": lease.stream}
+
+
+def _lost(lease: Lease, row: Mapping[str, Any] | None) -> LeaseLost:
+    found = f"epoch {row['epoch']} of {row['owner']}" if row else "another epoch or position"
+    return LeaseLost(
+        f"to hold {lease.projector} on {lease.stream} in epoch {lease.epoch} at n = {lease.n}",
+        found,
+        "nothing is lost: the other owner goes on",
+    )
+
+
+def _started(pid: int) -> str:
+    """Give the kernel's start time of a process, which tells a process from a later one of the same number."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text("ascii", "replace").rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        return "0"
+
+
+def _is_dead(owner: str) -> bool:
+    """Say whether an owner was a process of this machine that is no more; of other machines nothing is known."""
+    host, _, rest = owner.partition(":")
+    pid, _, started = rest.partition(":")
+    return host == socket.gethostname() and pid.isdigit() and started != "0" and _started(int(pid)) != started
