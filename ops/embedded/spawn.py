@@ -62,6 +62,35 @@ def spawn(
     )
 
 
+def complete(
+    argv: Sequence[str],
+    *,
+    seconds_max: float,
+    owner: Owner | None = None,
+    stdin: bytes = b"",
+) -> subprocess.CompletedProcess[bytes]:
+    """Run `argv` to its end; standard output and error come together in `stdout`. It is killed when we die.
+
+    Raises OSError where it cannot be started, subprocess.TimeoutExpired after `seconds_max`.
+    """
+    assert threading.current_thread() is threading.main_thread(), "the death signal follows the thread that forks"
+    return subprocess.run(
+        list(argv),
+        input=stdin,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        timeout=seconds_max,
+        check=False,
+        # Ours may be closed to the other user.
+        cwd="/",
+        user=None if owner is None else owner.uid,
+        group=None if owner is None else owner.gid,
+        extra_groups=None if owner is None else [],
+        start_new_session=True,
+        preexec_fn=_tie_to_parent(signal.SIGKILL, os.getpid()),  # as above
+    )
+
+
 def _tie_to_parent(death_signal: signal.Signals, parent: int) -> Callable[[], None]:
     """Return what the child does between setuid and exec."""
 
