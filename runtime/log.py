@@ -43,7 +43,8 @@ def configure(process: str, settings: Settings) -> None:
     structlog.configure(
         processors=_processors(process, settings),
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        # Asked for at each use: whoever redirects standard error gets the log as well.
+        logger_factory=lambda *_: structlog.WriteLogger(sys.stderr),
         cache_logger_on_first_use=False,
     )
     root = logging.getLogger()

@@ -68,15 +68,16 @@ def _declare(name: str, kind: str, meaning: str, labels: tuple[str, ...]) -> Non
 
 async def publish(process: str, data_dir: Path, ended: asyncio.Event) -> None:
     """Write this process's registry every two seconds until it has `ended`, then take the file away."""
-    path = data_dir / "run" / f"{process}.prom"
     while not ended.is_set():
-        await asyncio.to_thread(_write, path)
+        await asyncio.to_thread(write, process, data_dir)
         with suppress(TimeoutError):
             await asyncio.wait_for(ended.wait(), PUBLISH_SECONDS)
-    path.unlink(missing_ok=True)
+    _path(process, data_dir).unlink(missing_ok=True)
 
 
-def _write(path: Path) -> None:
+def write(process: str, data_dir: Path) -> None:
+    """Write this process's registry once, whole and atomically; blocks on the disk."""
+    path = _path(process, data_dir)
     draft = path.with_suffix(".draft")
     try:
         draft.write_bytes(generate_latest(REGISTRY))
@@ -84,6 +85,10 @@ def _write(path: Path) -> None:
     except OSError as error:
         # Metrics are a view: a full disk must not stop what they watch.
         _log.warning("metrics.unwritten", path=str(path), error=error)
+
+
+def _path(process: str, data_dir: Path) -> Path:
+    return data_dir / "run" / f"{process}.prom"
 
 
 def collect(data_dir: Path) -> str:

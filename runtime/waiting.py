@@ -16,9 +16,11 @@ class Backoff:
         """Begin with the shortest wait."""
         self._cap_seconds = cap_seconds
         self._next_seconds = FIRST_SECONDS
+        self.tries = 0  # waits since the last success
 
     def next_seconds(self) -> float:
         """Give the next wait and make the one after it longer."""
+        self.tries += 1
         wait = self._next_seconds * (1 + JITTER * (2 * random.random() - 1))
         self._next_seconds = min(self._next_seconds * GROWTH, self._cap_seconds)
         return wait
@@ -30,3 +32,4 @@ class Backoff:
     def reset(self) -> None:
         """Begin again with the shortest wait."""
         self._next_seconds = FIRST_SECONDS
+        self.tries = 0
