@@ -10,6 +10,7 @@
         +-- LogRefused        the log holds other content under this n: two writers, or a disk that forgot
         +-- SpoolMismatch     spool, Redis and archive disagree at a writer's start
         +-- HoleInLog         neither Redis nor archive has the next n
+        +-- LogRotten         an entry of the log is not what was written
         +-- UnknownEvent      an event's type or version is newer than this code
         +-- LeaseLost         another owner took over this projector
         +-- ArchiveConflict   the archive holds other content under this name
@@ -79,3 +80,7 @@ class ArchiveConflict(Halt):
 
 class ArchiveRotten(Halt):
     """A segment of the archive is cut short or has a wrong checksum."""
+
+
+class LogRotten(Halt):
+    """An entry of the log is not what was written."""

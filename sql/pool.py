@@ -9,6 +9,7 @@ import psycopg_pool
 from psycopg.rows import DictRow, dict_row
 
 from runtime.errors import BadEvent, Halt, Unreachable
+from sql.statements import statements
 
 STATEMENT_SECONDS_MAX = 30  # the longest statement of a projector is the comparison of a whole dump
 LOCK_SECONDS_MAX = 5  # a lock that takes longer is somebody's mistake; the batch is tried again
@@ -51,6 +52,12 @@ async def connect(database_url: str) -> Connection:
     """Give a connection of one's own, in autocommit. Raises Unreachable."""
     async with reaching("a connection"):
         return await psycopg.AsyncConnection.connect(database_url, **_parameters())
+
+
+async def flavour(connection: Connection) -> str:
+    """Say whether the database is `plain` PostgreSQL or has `timescale`."""
+    row = await (await connection.execute(statements["server_version"])).fetchone()
+    return "timescale" if row and row["license"] else "plain"
 
 
 async def open_pool(database_url: str, size_max: int = POOL_SIZE_MAX) -> Pool:

@@ -47,6 +47,12 @@ create table candle_uncovered (
 );
 comment on table candle_uncovered is 'Seconds of a minute in which a stream (token 0) or one instrument was not received.';
 
+create table candle_subscriptions (
+    stream_id smallint primary key,
+    tokens    bigint[] not null
+);
+comment on table candle_subscriptions is 'What a stream was seen to subscribe: the first time lowers that minute''s coverage.';
+
 create function candle_opens(token bigint) returns time language sql immutable parallel safe as $$
     -- by the segment in the token's last byte: cds 3, bcd 6, mcx 7, mcxsx 8 and nco 12 open at 09:00, all others at 09:15
     select case when token & 255 in (3, 6, 7, 8, 12) then time '09:00' else time '09:15' end

@@ -74,3 +74,10 @@ select newest_ns, newest_at_ns, watermark_ns from candle_clocks where stream_id 
 select instrument_token, bucket, seconds from candle_uncovered
 where stream_id = %(stream_id)s
   and bucket > (select max(bucket) from candle_uncovered where stream_id = %(stream_id)s) - interval '1 day'
+
+-- read_candle_subscriptions: what a stream was seen to subscribe
+select unnest(tokens) as instrument_token from candle_subscriptions where stream_id = %(stream_id)s
+
+-- keep_candle_subscriptions: remember what a stream was seen to subscribe
+insert into candle_subscriptions as held (stream_id, tokens) values (%(stream_id)s, %(tokens)s)
+on conflict (stream_id) do update set tokens = excluded.tokens where held.tokens <> excluded.tokens

@@ -1,5 +1,5 @@
 -- make_dump: where a dump is laid down before it is compared; of this transaction alone
-create temporary table dump (
+create temporary table if not exists dump (
     instrument_token bigint, exchange_token bigint, tradingsymbol text, name text, expiry date,
     strike double precision, tick_size double precision, lot_size bigint, instrument_type text, segment text,
     exchange text
@@ -7,6 +7,9 @@ create temporary table dump (
 
 -- copy_dump: lay down a dump
 copy dump from stdin
+
+-- drop_dump: make room for the next one
+truncate dump
 
 -- last_dump: the newest day for which this broker's dump is held
 select day, sha256 from instrument_dumps where broker = %(broker)s order by day desc limit 1

@@ -1,0 +1,49 @@
+"""`bahi project`: a loop for each pair (projector, stream), for the streams that are there and those that come."""
+
+import asyncio
+
+from events.archive import Archive
+from events.reader import Reader
+from events.redis_log import RedisLog
+from projectors.catalogue import chosen
+from projectors.loop import Loop
+from projectors.projector import Projection
+from runtime.clock import SystemClock
+from runtime.errors import SettingError, Unreachable
+from runtime.lifecycle import Stop
+from runtime.log import get
+from runtime.settings import Settings
+from sql.store import Store
+
+LOOK_SECONDS = 1.0  # a new stream's rows are there within this of its first event
+
+_log = get("project")
+
+
+async def run(settings: Settings, stop: Stop, names: list[str]) -> None:
+    """Run projectors by these names, all for none, until the stop."""
+    projections = chosen(names)
+    if settings.redis_url is None or settings.database_url is None:
+        raise SettingError("REDIS_URL and DATABASE_URL", "one is not set", "run bahi up, or set both")
+    log = RedisLog.connect(settings.redis_url)
+    archive = Archive.at(settings.archive_url)
+    running: dict[tuple[str, str], asyncio.Task[None]] = {}
+    async with asyncio.TaskGroup() as tasks:
+        while not stop.is_set():
+            for projection, stream in await _pairs(projections, Reader(log, archive)):
+                pair = (projection.name, stream)
+                if pair not in running:
+                    store = Store(settings.database_url)
+                    loop = Loop(projection, stream, store, Reader(log, archive), SystemClock(), log, stop)
+                    running[pair] = tasks.create_task(loop.run())
+            await stop.pause(LOOK_SECONDS)
+    await log.close()
+
+
+async def _pairs(projections: list[Projection], reader: Reader) -> list[tuple[Projection, str]]:
+    try:
+        streams = await reader.streams()
+    except Unreachable as error:
+        _log.warning("project.waits", wanted=error.wanted, found=error.found)
+        return []
+    return [(projection, stream) for projection in projections for stream in streams if projection.wants(stream)]

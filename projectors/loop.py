@@ -1,0 +1,215 @@
+"""The loop that carries one stream into one projection, exactly once.
+
+Promise: each event is applied once, in order of n, or parked whole; its rows and the checkpoint commit together.
+
+    read (dense from n + 1) -> absorb -> due? -> BEGIN; move checkpoint; rows; COMMIT -> read ...
+
+States of one pair (projector, stream):
+
+    FREE       another owner holds the lease, or nobody: ask for it now and then
+    HOLDING    read and commit; the lease is renewed by each commit, or on its own while the stream is quiet
+    ISOLATING  a batch was refused: the projector is made anew from the checkpoint and takes the same events one by
+               one, until the bad one stands alone; that one is parked, or the projector stops
+    HALTED     going on would lose or double something: say so, again and again, until somebody mends it
+
+Failures. Redis or PostgreSQL away: wait and go on with the same rows in memory. The answer to a commit lost: the
+checkpoint tells whether it was made. A frozen process wakes after its lease: its epoch is old, its first statement
+moves 0 rows, it lets go. What is in memory and not committed is read again from the log.
+"""
+
+import asyncio
+import math
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from enum import Enum
+from typing import Protocol
+
+from events.event import Recorded
+from events.reader import Reader
+from projectors.projector import Projection, Projector
+from runtime.clock import Clock
+from runtime.errors import BadEvent, Halt, LeaseLost, Unreachable
+from runtime.lifecycle import Stop
+from runtime.log import get
+from runtime.waiting import Backoff
+from sql.store import LEASE_SECONDS, Lease, Store
+
+READ_EVENTS_MAX = 1024  # one batch: about 10,000 ticks in one transaction, where loading is quickest
+BLOCK_MS = 500  # a quiet read ends this often to look at lease and stop
+PENDING_BLOCK_MS = 50  # while something waits in memory to be written
+ACQUIRE_SECONDS = 0.5  # how often a pair that another owner holds is asked for
+RENEW_SECONDS = LEASE_SECONDS / 4
+HALTED_SECONDS = 15.0  # a stopped projector looks again this often, and says so each time
+MARK_SECONDS = 1.0  # the consumer groups in Redis follow the checkpoints this often
+assert BLOCK_MS / 1000 < RENEW_SECONDS < LEASE_SECONDS / 2, "a quiet owner keeps its lease"
+
+
+class State(Enum):
+    """Where a pair stands."""
+
+    FREE = "free"
+    HOLDING = "holding"
+    ISOLATING = "isolating"
+    HALTED = "halted"
+
+
+class Marks(Protocol):
+    """Where positions are shown to operators."""
+
+    async def mark(self, stream: str, projector: str, n: int) -> None:
+        """Show a position. Raises Unreachable."""
+        ...
+
+
+class Progress:
+    """The position of one pair, to be waited for."""
+
+    def __init__(self) -> None:
+        """Begin before the first event."""
+        self.n = 0
+        self._moved = asyncio.Condition()
+
+    async def move(self, n: int) -> None:
+        """Tell all who wait."""
+        async with self._moved:
+            self.n = n
+            self._moved.notify_all()
+
+    async def reached(self, n: int) -> None:
+        """Wait until events up to n are committed."""
+        async with self._moved:
+            await self._moved.wait_for(lambda: self.n >= n)
+
+
+class Loop:
+    """One pair (projector, stream) at work."""
+
+    def __init__(
+        self, projection: Projection, stream: str, store: Store, reader: Reader, clock: Clock, marks: Marks, stop: Stop
+    ) -> None:
+        """Take a store and a reader that nobody else uses."""
+        self.projection = projection
+        self.stream = stream
+        self.state = State.FREE
+        self.progress = Progress()
+        self._store, self._reader, self._clock, self._marks, self._stop = store, reader, clock, marks, stop
+        self._log = get("projector").bind(projector=projection.name, stream=stream)
+        self._isolate_until = 0  # events up to this n are taken one by one
+        self._committed_at = self._marked_at = self._renewed_at = clock.monotonic()
+
+    async def run(self) -> None:
+        """Work until the stop; what holds one pair up never holds up another."""
+        backoff = Backoff()
+        while not self._stop.is_set():
+            try:
+                lease = await self._store.acquire(self.projection.name, self.stream)
+                backoff.reset()
+                if lease is None:
+                    self.state = State.FREE
+                    await self._stop.pause(ACQUIRE_SECONDS)
+                else:
+                    await self._hold(lease)
+            except Unreachable as error:
+                self._log.warning("projector.waits", wanted=error.wanted, found=error.found)
+                await self._stop.pause(backoff.next_seconds())
+            except LeaseLost as error:
+                self._log.warning("projector.lease_lost", found=error.found)
+            except Halt as error:
+                self.state = State.HALTED
+                self._log.error("projector.halted", wanted=error.wanted, found=error.found, remedy=error.remedy)
+                await self._stop.pause(HALTED_SECONDS)
+        await self._store.close()
+
+    async def _hold(self, lease: Lease) -> None:
+        self._log.info("projector.holds", epoch=lease.epoch, n=lease.n)
+        self._renewed_at = self._clock.monotonic()
+        while not self._stop.is_set():
+            projector = self.projection.make(self.stream)
+            async with self._store.reading(self.stream) as rows:
+                await projector.recall(rows)
+            await self.progress.move(lease.n)
+            try:
+                await self._carry(lease, projector)
+            except BadEvent as error:
+                await self._isolate(lease, error)
+        await self._store.release(lease)
+
+    async def _carry(self, lease: Lease, projector: Projector) -> None:
+        """HOLDING and ISOLATING: read, absorb, commit, until the stop. Raises BadEvent."""
+        after = lease.n
+        while not self._stop.is_set():
+            alone = after < self._isolate_until
+            self.state = State.ISOLATING if alone else State.HOLDING
+            batch = await self._read(after, 1 if alone else READ_EVENTS_MAX, pending=after > lease.n)
+            if batch:
+                assert batch[0].n == after + 1, "every read continues where the last one ended"
+                self._last_read = batch[-1]
+                projector.absorb(batch)
+                after = batch[-1].n
+            waited = math.inf if alone else self._clock.monotonic() - self._committed_at
+            target = projector.due(waited)
+            if target is not None and target > lease.n:
+                await self._commit(lease, projector, target)
+            await self._keep(lease)
+        target = projector.due(math.inf)
+        if target is not None and target > lease.n:
+            await self._commit(lease, projector, target)
+
+    async def _read(self, after: int, limit: int, *, pending: bool) -> Sequence[Recorded]:
+        try:
+            return await self._reader.read(self.stream, after, limit, PENDING_BLOCK_MS if pending else BLOCK_MS)
+        except Unreachable as error:
+            self._log.warning("projector.waits", wanted=error.wanted, found=error.found)
+            await self._stop.pause(ACQUIRE_SECONDS)
+            return []
+
+    async def _commit(self, lease: Lease, projector: Projector, target: int) -> None:
+        """Write rows and checkpoint, asking the checkpoint after a lost answer (rule 11)."""
+        backoff = Backoff()
+        while True:
+            try:
+                if backoff.tries and await self._store.standing(lease) == target:
+                    break
+                async with self._store.begin(lease, target) as rows:
+                    await projector.write(rows)
+                break
+            except Unreachable as error:
+                self._log.warning("projector.waits", wanted=error.wanted, found=error.found, n=target)
+                if await self._stop.pause(backoff.next_seconds()):
+                    raise
+        projector.committed()
+        lease.n = target
+        self._committed_at = self._renewed_at = self._clock.monotonic()
+        await self.progress.move(target)
+
+    async def _keep(self, lease: Lease) -> None:
+        now = self._clock.monotonic()
+        if now - self._renewed_at >= RENEW_SECONDS:
+            try:
+                await self._store.renew(lease)
+                self._renewed_at = now
+            except Unreachable as error:  # the epoch guards the rows; the next commit tells
+                self._log.warning("projector.waits", wanted=error.wanted, found=error.found)
+                await self._stop.pause(ACQUIRE_SECONDS)
+        if now - self._marked_at >= MARK_SECONDS:
+            self._marked_at = now
+            try:
+                await self._marks.mark(self.stream, self.projection.name, lease.n)
+            except Unreachable as error:  # a sign for operators only
+                self._log.debug("projector.not_marked", found=error.found)
+
+    async def _isolate(self, lease: Lease, error: BadEvent) -> None:
+        """Take the events of a refused batch one by one; park the one that is refused alone."""
+        bad = self._last_read
+        if self._isolate_until < bad.n:
+            self._log.warning("projector.isolates", found=error.found, first=lease.n + 1, last=bad.n)
+            self._isolate_until = bad.n
+            return
+        if not self.projection.parks:
+            raise Halt(error.wanted, f"{error.found} at n = {bad.n} of {self.stream}", "mend it, then start again")
+        self._log.error("projector.parks", n=bad.n, wanted=error.wanted, found=error.found)
+        async with self._store.begin(lease, bad.n) as rows:
+            parked = {"projector": lease.projector, "stream": self.stream, "n": bad.n, "part": 0, "packets": 0}
+            at = datetime.fromtimestamp(bad.at_ns / 1e9, UTC)
+            await rows.run("park_event", {**parked, "at": at, "error": str(error), "payload": bad.payload})
+        lease.n = bad.n

@@ -1,0 +1,61 @@
+"""What a projector is: one projection of one stream, in five verbs. The loop (`projectors.loop`) does all the rest."""
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import msgspec
+
+from events.event import Recorded
+from sql.store import Rows
+
+
+class Projector(Protocol):
+    """Events in, rows out. One object serves one stream while its lease is held; it is made anew after that.
+
+    What it has absorbed and not yet written lives in memory only: the checkpoint stays behind it, so that nothing is
+    lost with the process. It may not read a clock or anything else that is not in the log.
+    """
+
+    async def recall(self, rows: Rows) -> None:
+        """Read from the tables what it must remember at its checkpoint. Called once, before anything is absorbed."""
+        ...
+
+    def absorb(self, batch: Sequence[Recorded]) -> None:
+        """Take events into memory, dense in n. Raises BadEvent where one of them cannot be read."""
+        ...
+
+    def due(self, waited_seconds: float) -> int | None:
+        """Give the n up to which `write` would write, or None while there is nothing, or not yet enough, to write.
+
+        waited_seconds: since the last commit; infinity asks for all that can be written at all.
+        """
+        ...
+
+    async def write(self, rows: Rows) -> None:
+        """Write the rows of all up to `due`. It may be called again with the same rows: only `committed` forgets.
+
+        Raises BadEvent where the database refuses a row.
+        """
+        ...
+
+    def committed(self) -> None:
+        """Forget what was written: it is in the tables and the checkpoint says so."""
+        ...
+
+
+class Projection(msgspec.Struct, frozen=True):
+    """A projector as the loop needs to know it.
+
+    wants: which streams it reads. make: gives the projector for one stream. parks: a bad event is parked and the rest
+    goes on; without it, as for orders, trades and money, the projector stops and says so.
+    """
+
+    name: str
+    wants: Callable[[str], bool]
+    make: Callable[[str], Projector]
+    parks: bool = True
+
+
+def is_tick_stream(stream: str) -> bool:
+    """Say whether a stream is that of a ticker's connection."""
+    return stream.startswith("ticks-")
