@@ -19,6 +19,11 @@ from ops.embedded.place import LOCK_POLL_SECONDS, try_lock, write_private
 from runtime.errors import SettingError
 from runtime.settings import Settings
 
+DATABASE = ("database_url",)
+REDIS = ("redis_url",)
+BOTH = DATABASE + REDIS
+"""Fields of the settings that name servers."""
+
 BRIEF_WAIT_SECONDS = 0.5
 """Somebody who only looks whether the lock is held holds it himself for some microseconds."""
 
@@ -90,10 +95,10 @@ def write(data_dir: Path, servers: Servers) -> None:
     write_private(servers_path(data_dir), msgspec.json.encode(servers).decode())
 
 
-def connect_settings(settings: Settings) -> Settings:
+def connect_settings(settings: Settings, needs: tuple[str, ...] = BOTH) -> Settings:
     """Return the settings with the URLs of the embedded servers where the user set none.
 
-    Raises SettingError where one is missing and no `bahi up` runs on this data directory.
+    Raises SettingError where one of `needs` is missing and no `bahi up` runs on this data directory.
     """
     if settings.database_url and settings.redis_url:
         return settings
@@ -103,12 +108,12 @@ def connect_settings(settings: Settings) -> Settings:
         database_url=settings.database_url or found.database_url,
         redis_url=settings.redis_url or found.redis_url,
     )
-    missing = [name for name in ("database_url", "redis_url") if getattr(filled, name) is None]
+    missing = " and ".join(name.upper() for name in needs if getattr(filled, name) is None)
     if missing:
         raise SettingError(
-            f"{' and '.join(missing).upper()}, or a `bahi up` that runs embedded servers",
-            f"neither; nothing runs on {settings.bahi_data_dir}",
-            "start `bahi up`, or set " + " and ".join(missing).upper(),
+            f"{missing}, or a `bahi up` that runs servers of its own",
+            f"neither; no `bahi up` runs on {settings.bahi_data_dir}",
+            f"start `bahi up`, or set {missing}",
         )
     return filled
 

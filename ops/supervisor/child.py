@@ -31,6 +31,8 @@ class Child:
         """Set when its process ended for the first time, however it did."""
         self.succeeded = asyncio.Event()
         """Set when it ended with exit code 0."""
+        self.last_exit_code: int | None = None
+        """Of its last end, negative for a signal; None before, and where it could not be started."""
         self._guard = guard
         self._console = console
         self._process: subprocess.Popen[bytes] | None = None
@@ -84,7 +86,7 @@ class Child:
         failures = 0
         while not self._stopping.is_set():
             began = time.monotonic()
-            exit_code = await self._live()
+            exit_code = self.last_exit_code = await self._live()
             self.first_end.set()
             if exit_code == 0:
                 self.succeeded.set()

@@ -1,0 +1,16 @@
+"""`bahi up`."""
+
+import rich_click as click
+
+
+@click.command()
+def command() -> int:
+    """Start everything on this machine and print the URL to open.
+
+    PostgreSQL and Redis of its own where DATABASE_URL and REDIS_URL are not set, then the migrations, then every
+    program of the Procfile. One that ends is started again. Ctrl-C stops everything in order, a second one at once.
+    """
+    from ops import up
+    from runtime import settings
+
+    return up.main(settings.load())
