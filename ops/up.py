@@ -24,6 +24,7 @@ from ops.supervisor.child import Child
 from ops.supervisor.console import Console
 from ops.supervisor.crew import Crew
 from ops.supervisor.guard import Guard
+from ops.supervisor.procfile import PROCFILE
 from ops.supervisor.program import SERVER_WAITS, Program, Stage
 from runtime import layout, lifecycle
 from runtime.clock import SystemClock
@@ -49,7 +50,7 @@ SECOND_CTRL_C_SECONDS = 0.5
 """Some launchers pass the terminal's Ctrl-C on to a child that has had it already: an echo is not a second one."""
 
 
-def main(settings: Settings, programs: Path = procfile.PROCFILE) -> int:
+def main(settings: Settings, programs: Path = PROCFILE) -> int:
     """Run everything until SIGINT, SIGTERM or SIGHUP; return the exit code.
 
     Raises SettingError where it cannot begin: somebody has the data directory, a port is taken, a server cannot be.

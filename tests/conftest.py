@@ -1,5 +1,6 @@
 """Fixtures that every test may use: real servers, settings, a data directory, the asyncio backend."""
 
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -63,3 +64,11 @@ def settings(data_dir: Path, database_url: str, redis_url: str) -> Settings:
             "BAHI_SANDBOX_PORT": "0",
         }
     )
+
+
+@pytest.fixture
+def taken_port() -> Iterator[int]:
+    """Give a port of the loopback address on which somebody listens already."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        yield port

@@ -1,10 +1,13 @@
 """`bahi up`."""
 
+from pathlib import Path
+
 import rich_click as click
 
 
 @click.command()
-def command() -> int:
+@click.option("--procfile", type=click.Path(path_type=Path), help="Run the programs of this file, not of Bahi's own.")
+def command(procfile: Path | None) -> int:
     """Start everything on this machine and print the URL to open.
 
     PostgreSQL and Redis of its own where DATABASE_URL and REDIS_URL are not set, then the migrations, then every
@@ -13,4 +16,4 @@ def command() -> int:
     from ops import up
     from runtime import settings
 
-    return up.main(settings.load())
+    return up.main(settings.load(), procfile or up.PROCFILE)

@@ -173,5 +173,9 @@ def _read_holder(descriptor: int) -> Holder:
 
 
 def _lives(pid: int) -> bool:
-    """Say whether a process with this number is there; 0 is nobody's."""
-    return pid > 0 and Path(f"/proc/{pid}").exists()
+    """Say whether a process with this number runs; one that ended and was not collected yet does not."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_bytes()
+    except OSError:
+        return False
+    return stat[stat.rindex(b")") + 2 :][:1] not in (b"Z", b"X")
