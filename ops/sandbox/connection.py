@@ -90,9 +90,12 @@ class Connection:
     def beat(self) -> None:
         """Send a heartbeat where nothing was sent for a second."""
         now = time.monotonic()
-        if now - self._sent_at >= HEARTBEAT_SECONDS and not self.closing and not self.mischief.still(now):
-            self._transport.write(wire.HEARTBEAT_WIRE)
-            self._sent_at = now
+        if now - self._sent_at < HEARTBEAT_SECONDS or self.closing or self.mischief.still(now):
+            return
+        if held := self.mischief.release():
+            self._hand_over(held)
+        self._transport.write(wire.HEARTBEAT_WIRE)
+        self._sent_at = now
 
     def freeze(self, seconds: float) -> None:
         """Send and read nothing for `seconds`; the TCP connection stays."""
@@ -103,6 +106,11 @@ class Connection:
     def drop(self) -> None:
         """Cut the TCP connection without a word."""
         self._transport.abort()
+
+    def mend(self) -> None:
+        """End every fault of this connection."""
+        self.mischief.clear()
+        self._thaw()
 
     def _thaw(self) -> None:
         if not self.closing and not time.monotonic() < self.mischief.frozen_until:
@@ -117,12 +125,12 @@ class Connection:
             return 0
         messages = self.mischief.spoil(wire.pack(bodies, lengths, PACKETS_PER_MESSAGE))
         if messages.starts:
-            self._journal.write(self.peer.number, self.peer.port, self.messages, time.time_ns(), messages)
-            self._transport.write(messages.wire)
-            self._note(messages)
+            self._hand_over(messages)
         return len(lengths)
 
-    def _note(self, messages: wire.Messages) -> None:
+    def _hand_over(self, messages: wire.Messages) -> None:
+        self._journal.write(self.peer.number, self.peer.port, self.messages, time.time_ns(), messages)
+        self._transport.write(messages.wire)
         self.messages += len(messages.starts)
         self.packets += sum(messages.packets)
         self.bytes += len(messages.wire)

@@ -4,19 +4,25 @@ import ipaddress
 import time
 from pathlib import Path
 
+import msgspec
 from aiohttp import web
 
 from ops.sandbox import journal
-from ops.sandbox.envelope import Refusal, success
+from ops.sandbox.envelope import Refusal, input_refused, success
+from ops.sandbox.faults import Fault, Faults
+from ops.sandbox.feed import MarketFeed
 from ops.sandbox.hub import Hub
+from ops.sandbox.playback import Playback
 from ops.sandbox.session import API_KEY, Sessions
 
 
 class Control:
     """Answers below /sandbox, to loopback peers only."""
 
-    def __init__(self, hub: Hub, sessions: Sessions, folder: Path) -> None:
+    def __init__(self, hub: Hub, feed: MarketFeed | Playback, sessions: Sessions, folder: Path) -> None:
         """Control `hub`; `folder` is where the journal lies."""
+        self._feed = feed
+        self._faults = Faults(hub, sessions)
         self._hub = hub
         self._sessions = sessions
         self._folder = folder
@@ -27,6 +33,9 @@ class Control:
             web.post("/sandbox/login", self.login),
             web.get("/sandbox/state", self.state),
             web.get("/sandbox/journal", self.journal),
+            web.get("/sandbox/faults", self.faults),
+            web.post("/sandbox/faults", self.commit_fault),
+            web.delete("/sandbox/faults", self.clear_faults),
         ]
 
     async def login(self, request: web.Request) -> web.StreamResponse:
@@ -50,12 +59,38 @@ class Control:
             }
             for c in self._hub
         ]
-        return success({"instruments": len(self._hub.stage.instruments), "connections": clients})
+        return success({**self._playing(), "instruments": len(self._hub.stage.instruments), "connections": clients})
 
     async def journal(self, request: web.Request) -> web.StreamResponse:
         """Add up what was sent."""
         local(request)
         return success(journal.summary(self._folder))
+
+    def _playing(self) -> dict[str, object]:
+        if isinstance(self._feed, Playback):
+            done = {"rows": len(self._feed.tape), "played": self._feed.played, "sent": self._feed.sent}
+            return {"tape": {**done, "done": self._feed.done.is_set()}}
+        return {"market": {"seed": self._feed.market.seed, "ticks_per_second": self._feed.rate}}
+
+    async def faults(self, request: web.Request) -> web.StreamResponse:
+        """Show the last faults and what is still to come."""
+        local(request)
+        return success({"pending": self._faults.pending(), "done": self._faults.done})
+
+    async def commit_fault(self, request: web.Request) -> web.StreamResponse:
+        """Misbehave as the JSON body asks."""
+        local(request)
+        try:
+            fault = msgspec.json.decode(await request.read(), type=Fault)
+        except msgspec.DecodeError as error:
+            raise input_refused(f"Wanted a fault as in docs/sandbox.md, found: {error}") from error
+        return success(self._faults.commit(fault))
+
+    async def clear_faults(self, request: web.Request) -> web.StreamResponse:
+        """Behave again."""
+        local(request)
+        self._faults.clear()
+        return success(True)
 
 
 def local(request: web.Request) -> None:

@@ -21,6 +21,7 @@ class Hub:
         self.stage = stage
         self.journal = journal
         self.changed = asyncio.Event()
+        self.refusals = 0  # handshakes that are still to be refused on purpose
         self._connections: dict[int, Connection] = {}
         self._last_number = 0
 

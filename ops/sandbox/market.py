@@ -48,7 +48,7 @@ class Market:
         self.paths = Paths(spots, seed)
         self._everything = np.arange(len(spots))
         self.day = day_start(minute)
-        reference = self._spots_at(self.day)
+        reference = self._spots_at(self.day * SLOTS)
         self.instruments = _list(spots, reference, self.day, count)
         self.pricing = Pricing(self.instruments, reference)
         self.activity = Activity(self.instruments, spots, reference, seed)
@@ -85,11 +85,11 @@ class Market:
         self._minute = -1
         self._slot = -1
         self._volume = self._this_minute = np.zeros(len(self.instruments))
-        self._open = self._prices_at(self.day)
-        self._close = self._prices_at(_last_close(self.day))
+        self._open = self._prices_at(self.day * SLOTS)
+        self._close = self._prices_at(_last_close(self.day) * SLOTS - 1)
         self._high, self._low = self._open.copy(), self._open.copy()
         for sample in range(self.day, minute, HIGH_LOW_STEP_MINUTES):
-            self._widen(self._prices_at(sample))
+            self._widen(self._prices_at(sample * SLOTS))
         self._oi_high = self._oi_low = self._open_interest(self.day)
         self.board = np.zeros((len(self.instruments), wire.FULL_BYTES), np.uint8)
         self.tick(self._rows, now_ns)
@@ -115,6 +115,10 @@ class Market:
         packets = wire.rows(rows)
         self.board[which] = packets
         return packets
+
+    def divisor(self, place: int) -> int:
+        """Give what the prices of one instrument are multiplied by on the wire."""
+        return int(self._divisor[place])
 
     def over(self, now_ns: int) -> bool:
         """Tell whether the IST day of these instruments has ended."""
@@ -176,11 +180,11 @@ class Market:
         oi = self.activity.open_interest(self._rows, np.array([minute]))[:, 0].astype(np.int64)
         return oi - oi % self._lot
 
-    def _prices_at(self, minute: int) -> Ints:
-        return self._rounded(self._spots_at(minute), minute)
+    def _prices_at(self, slot: int) -> Ints:
+        return self._rounded(self._spots_at(slot), slot // SLOTS)
 
-    def _spots_at(self, minute: int) -> Floats:
-        return np.exp(self.paths.minutes(self._everything, np.array([minute]))[:, 0])
+    def _spots_at(self, slot: int) -> Floats:
+        return np.exp(self.paths.at(self._everything, np.array([slot]))[:, 0])
 
     def _rounded(self, spot_prices: Floats, minute: int) -> Ints:
         return self.on_wire(self._rows, self.pricing.prices(self._rows, spot_prices[self.pricing.spot], minute))
@@ -203,7 +207,7 @@ def _list(spots: list[Spot], reference: Floats, day: int, count: int | None) -> 
 
 
 def _last_close(day: int) -> int:
-    """Give the minute in which the weekday before `day` had its session's end."""
+    """Give the minute at whose start the session of the weekday before `day` ended."""
     date = EPOCH + datetime.timedelta(days=(day + IST_MINUTES) // DAY_MINUTES - 1)
     back = max(0, date.weekday() - FRIDAY)
     return day - (1 + back) * DAY_MINUTES + EXPIRY_MINUTE

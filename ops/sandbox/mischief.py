@@ -46,6 +46,16 @@ class Mischief:
         payloads = [item.payload for item in items]
         return wire.frame(payloads, [len(wire.split(p)) for p in payloads], [item.oddity for item in items])
 
+    def release(self) -> Messages | None:
+        """Give a message that is held back for its successor, when none comes."""
+        held, self._held = self._held, None
+        return wire.frame([held.payload], [len(wire.split(held.payload))], [held.oddity]) if held else None
+
+    def clear(self) -> None:
+        """End every fault; a message that is held back still goes out."""
+        self.counts = dict.fromkeys(self.counts, 0)
+        self.frozen_until = self.slow_until = 0.0
+
     def _take(self, name: str) -> bool:
         if self.counts[name] <= 0:
             return False

@@ -59,6 +59,12 @@ class Paths:
         common: Floats = self._beta[rows, None] * market + self._has_sector[rows, None] * sector
         return self._base[rows, None] + common + own
 
+    def at(self, rows: Ints, slots: Ints) -> Floats:
+        """Give log prices (rows, slots) in these rising slots since 1970."""
+        minutes, part = np.divmod(slots, SLOTS)
+        start, end = self.minutes(rows, minutes), self.minutes(rows, minutes + 1)
+        return start + (end - start) * (part / SLOTS) + self.fine(rows, slots)
+
     def fine(self, rows: Ints, slots: Ints) -> Floats:
         """Give what own noise adds (rows, slots) in these rising slots since 1970."""
         return self._volatility[rows, None] * octaves(self._ids[rows], slots, FINE_SLOTS, FINE_UNIT)
@@ -74,11 +80,18 @@ def octaves(ids: Hashes, at: Ints, periods: tuple[int, ...], unit: float) -> Flo
     total = np.zeros((len(ids), len(at)))
     for number, period in enumerate(periods):
         cell, rest = np.divmod(at, period)
-        first = int(cell[0])
-        lattice = uniform(ids[:, None] + np.uint64(number), np.arange(first, int(cell[-1]) + 2))
-        left = lattice[:, cell - first]
-        total += unit * UNIFORM_UNIT * period**0.5 * (left + (lattice[:, cell - first + 1] - left) * (rest / period))
+        left, right = _ends(ids[:, None] + np.uint64(number), cell)
+        total += unit * UNIFORM_UNIT * period**0.5 * (left + (right - left) * (rest / period))
     return total
+
+
+def _ends(ids: Hashes, cell: Ints) -> tuple[Floats, Floats]:
+    """Give the numbers at both ends of these rising cells; what cells share is hashed once where they lie densely."""
+    first, last = int(cell[0]), int(cell[-1])
+    if last - first > len(cell):
+        return uniform(ids, cell), uniform(ids, cell + 1)
+    lattice = uniform(ids, np.arange(first, last + 2))
+    return lattice[:, cell - first], lattice[:, cell - first + 1]
 
 
 def uniform(ids: Hashes, at: Ints) -> Floats:

@@ -1,12 +1,13 @@
 """The REST of Kite Connect v3 that a data client needs."""
 
+import asyncio
 import datetime
 import time
 from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
-from ops.sandbox import instruments, quotes
+from ops.sandbox import history, instruments, quotes
 from ops.sandbox.envelope import Refusal, input_refused, success, token_refused
 from ops.sandbox.hub import Hub
 from ops.sandbox.limits import Limits
@@ -16,14 +17,16 @@ from ops.sandbox.stage import Stage
 QUOTE_KEYS_MAX, SHORT_QUOTE_KEYS_MAX = 500, 1_000  # Kite's limits of one request
 EXCHANGES = ["NSE", "BSE", "NFO", "BFO", "CDS", "BCD", "MCX", "MF"]
 
+History = Callable[[int, history.Asked], list[history.Candle]]
 Quote = Callable[[Stage, int], dict[str, object]]
 
 
 class Rest:
     """Answers requests about sessions, instruments and quotes."""
 
-    def __init__(self, hub: Hub, sessions: Sessions, limits: Limits, redirect_url: str) -> None:
-        """Show what `hub` plays; `redirect_url` is where a login leads to."""
+    def __init__(self, hub: Hub, sessions: Sessions, limits: Limits, history: History, redirect_url: str) -> None:
+        """Show what `hub` plays; `history` gives candles, `redirect_url` is where a login leads to."""
+        self._history = history
         self._hub = hub
         self._sessions = sessions
         self._limits = limits
@@ -37,6 +40,7 @@ class Rest:
             web.delete("/session/token", self.close_session),
             web.get("/user/profile", self.profile),
             web.get("/instruments", self.dump),
+            web.get("/instruments/historical/{token}/{interval}", self.historical),
             web.get("/instruments/{exchange}", self.dump),
             web.get("/quote", self._quotes(quotes.quote, QUOTE_KEYS_MAX)),
             web.get("/quote/ohlc", self._quotes(quotes.ohlc, SHORT_QUOTE_KEYS_MAX)),
@@ -92,6 +96,17 @@ class Rest:
         response = web.Response(body=instruments.dump(wanted), content_type="text/csv")
         response.enable_compression()
         return response
+
+    async def historical(self, request: web.Request) -> web.StreamResponse:
+        """Give the candles of one instrument."""
+        self.admit(request, "historical")
+        token = request.match_info["token"]
+        place = self._hub.stage.places.get(int(token)) if token.isdecimal() else None
+        if place is None:
+            raise input_refused("invalid token")
+        ask = history.asked(request.match_info["interval"], dict(request.query))
+        # Seconds of numpy for the longest spans: ticks go on meanwhile.
+        return success({"candles": await asyncio.to_thread(self._history, place, ask)})
 
     def admit(self, request: web.Request, kind: str) -> Session:
         """Check key, token and limit of a request; raise what Kite would answer."""

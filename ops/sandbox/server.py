@@ -1,7 +1,6 @@
 """The sandbox exchange as a process: one port of 127.0.0.1 for REST, websocket and control."""
 
 import asyncio
-import os
 import time
 from pathlib import Path
 from typing import Protocol, Self
@@ -9,6 +8,7 @@ from typing import Protocol, Self
 import msgspec
 from aiohttp import web
 
+from ops.sandbox import history
 from ops.sandbox.control import Control
 from ops.sandbox.envelope import wrap_errors
 from ops.sandbox.feed import MarketFeed
@@ -16,9 +16,11 @@ from ops.sandbox.hub import Hub
 from ops.sandbox.journal import Journal
 from ops.sandbox.limits import Limits
 from ops.sandbox.market import Market
+from ops.sandbox.playback import Playback
 from ops.sandbox.rest import Rest
 from ops.sandbox.session import Sessions
 from ops.sandbox.socket import Socket
+from ops.sandbox.tape import Tape
 from runtime import log
 from runtime.errors import SettingError
 from runtime.settings import Settings
@@ -39,9 +41,10 @@ class Stop(Protocol):
 class Options(msgspec.Struct, frozen=True, kw_only=True):
     """How the sandbox is set up.
 
-    port: 0 takes a free one, which <data>/sandbox/port then names; seed: of the generated market; rate: ticks a
-    second over all instruments, None is 1.5 for each; instruments: how many, None is the usual list; limits:
-    whether Kite's limits of requests and connections are enforced; redirect_url: where a login leads to.
+    folder: of its files; port: 0 takes a free one, which <folder>/port then names; seed: of the generated market;
+    rate: ticks a second over all instruments, None is 1.5 for each; instruments: how many, None is the usual list;
+    tape, speed: play recorded ticks instead; limits: whether Kite's limits of requests and connections are enforced;
+    redirect_url: where a login leads to.
     """
 
     folder: Path
@@ -49,22 +52,25 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     seed: int = 1
     rate: float | None = None
     instruments: int | None = None
+    tape: Path | None = None
+    speed: str = "1"
     limits: bool = True
     redirect_url: str = "http://127.0.0.1:8000/"
 
 
 class Exchange:
-    """A running sandbox; `async with Exchange(options) as exchange`."""
+    """A running sandbox; `async with Exchange(options) as exchange`, then `drive`."""
 
     def __init__(self, options: Options) -> None:
-        """Make the market; nothing listens yet."""
+        """Make the market or read the tape; nothing listens yet."""
         self.options = options
-        self.market = Market(options.seed, time.time_ns(), options.instruments)
+        self.stage = Tape(options.tape) if options.tape else Market(options.seed, time.time_ns(), options.instruments)
         self.journal = Journal(options.folder / "journal")
         self.sessions = Sessions(options.folder / "sessions.json")
-        self.hub = Hub(self.market, self.journal)
-        self.feed = MarketFeed(self.market, self.hub, options.rate)
+        self.hub = Hub(self.stage, self.journal)
+        self.feed = self._feed()
         self.port = 0
+        self._opened_ns = opened(options.folder)
         self._runner = web.AppRunner(self._app(), access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
 
     async def __aenter__(self) -> Self:
@@ -81,10 +87,7 @@ class Exchange:
                 "end what listens there, or set BAHI_SANDBOX_PORT to another port (0 takes a free one)",
             ) from error
         self.port = self._runner.addresses[0][1]
-        self.options.folder.mkdir(parents=True, exist_ok=True)
-        draft = self.options.folder / f"port.{os.getpid()}.draft"
-        draft.write_text(f"{self.port}\n")
-        draft.replace(self.options.folder / "port")
+        _replace(self.options.folder / "port", f"{self.port}\n")
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -95,46 +98,81 @@ class Exchange:
         self.journal.close()
 
     async def drive(self) -> None:
-        """Run the market for ever; its failure is the sandbox's."""
+        """Run market or tape, and heartbeats, for ever; a failure of one is the sandbox's."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.feed.run())
             tasks.create_task(self.hub.beat())
 
+    def _feed(self) -> MarketFeed | Playback:
+        if isinstance(self.stage, Tape):
+            return Playback(self.stage, self.hub, self.options.speed)
+        return MarketFeed(self.stage, self.hub, self.options.rate)
+
+    def _history(self, place: int, ask: history.Asked) -> list[history.Candle]:
+        if isinstance(self.feed, Playback):
+            return history.of_tape(self.feed.tape, place, ask, self.feed.played)
+        return history.of_market(self.feed.market, place, ask, self._opened_ns, time.time_ns())
+
     def _app(self) -> web.Application:
+        options = self.options
         app = web.Application(middlewares=[wrap_errors])
-        socket = Socket(self.hub, self.sessions, self.options.limits)
-        rest = Rest(self.hub, self.sessions, Limits(self.options.limits), self.options.redirect_url)
+        socket = Socket(self.hub, self.sessions, options.limits)
+        rest = Rest(self.hub, self.sessions, Limits(options.limits), self._history, options.redirect_url)
         app.router.add_get("/", socket.accept)
         app.add_routes(rest.routes())
-        app.add_routes(Control(self.hub, self.sessions, self.options.folder / "journal").routes())
+        app.add_routes(Control(self.hub, self.feed, self.sessions, options.folder / "journal").routes())
         return app
+
+
+def opened(folder: Path) -> int:
+    """Give when the sandbox of this folder was first opened, in UTC ns; its market has never closed since."""
+    mark = folder / "opened"
+    if not mark.exists():
+        _replace(mark, f"{time.time_ns()}\n")
+    return int(mark.read_text())
+
+
+def _replace(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_suffix(".draft")
+    draft.write_text(text)
+    draft.replace(path)
 
 
 async def run(
     settings: Settings,
     stop: Stop,
     *,
-    seed: int | None = None,
+    tape: Path | None = None,
+    speed: str = "1",
+    seed: int = 1,
     rate: float | None = None,
     instruments: int | None = None,
     port: int | None = None,
 ) -> None:
-    """Run the sandbox until `stop`."""
+    """Run the sandbox until `stop`; the parameters are those of `Options`, the port else that of the settings."""
     options = Options(
         folder=settings.bahi_data_dir / "sandbox",
         port=settings.bahi_sandbox_port if port is None else port,
-        seed=1 if seed is None else seed,
+        seed=seed,
         rate=rate,
         instruments=instruments,
+        tape=tape,
+        speed=speed,
         redirect_url=f"http://{settings.api_host}:{settings.api_port}/",
     )
     async with Exchange(options) as exchange:
         _log.info("sandbox.listening", port=exchange.port, instruments=len(exchange.hub.stage.instruments))
-        driving = asyncio.ensure_future(exchange.drive())
-        waiting = asyncio.ensure_future(stop.wait())
-        await asyncio.wait({driving, waiting}, return_when=asyncio.FIRST_COMPLETED)
-        waiting.cancel()
-        driving.cancel()
-        await asyncio.gather(driving, return_exceptions=True)
-        if driving.done() and not driving.cancelled() and (error := driving.exception()):
-            raise error
+        await until(stop, exchange)
+
+
+async def until(stop: Stop, exchange: Exchange) -> None:
+    """Drive `exchange` until `stop`, or until it fails."""
+    driving, waiting = asyncio.ensure_future(exchange.drive()), asyncio.ensure_future(stop.wait())
+    await asyncio.wait((driving, waiting), return_when=asyncio.FIRST_COMPLETED)
+    failure = driving.exception() if driving.done() else None
+    for task in (driving, waiting):
+        task.cancel()
+    await asyncio.gather(driving, waiting, return_exceptions=True)
+    if failure:
+        raise failure

@@ -31,7 +31,7 @@ class Socket:
     async def accept(self, request: web.Request) -> web.StreamResponse:
         """Serve one client until it is gone."""
         api_key, access_token = request.query.get("api_key", ""), request.query.get("access_token", "")
-        if self._sessions.find(api_key, access_token, time.time_ns()) is None:
+        if self._refused() or self._sessions.find(api_key, access_token, time.time_ns()) is None:
             return failure(token_refused())
         if self._enforce_limits and self._hub.count(api_key) >= CONNECTIONS_PER_KEY_MAX:
             return failure(too_many())
@@ -46,6 +46,12 @@ class Socket:
             self._hub.leave(connection)
             _log.info("sandbox.left", connection=connection.peer.number, messages=connection.messages)
         return ws
+
+    def _refused(self) -> bool:
+        if self._hub.refusals <= 0:
+            return False
+        self._hub.refusals -= 1
+        return True
 
     async def _listen(self, ws: web.WebSocketResponse, connection: Connection) -> None:
         async for message in ws:

@@ -1,0 +1,118 @@
+"""Misbehaviour on request: what POST /sandbox/faults takes, and what it then does.
+
+    drop          cut the TCP connection without a word
+    freeze        send and read nothing for `seconds`, keep TCP open
+    repeat        send the next `count` messages twice
+    reorder       turn the packets of the next `count` messages round; with "what": "frames" swap messages instead
+    cut           leave out the end of the next `count` messages, so that what they declare exceeds their bytes
+    unknown       add to the next `count` messages a packet of a length that nobody knows
+    slow          send at most `bytes_per_second` for `seconds`
+    refuse        answer the next `count` handshakes with 403, whatever their token
+    expire_token  end every session and, unless "keep_sockets" is true, drop the sockets as well
+
+A fault is for all connections, or for the one that `connection` numbers. What was changed is journalled as it was
+sent, with its oddity.
+"""
+
+import time
+from collections.abc import Callable
+
+import msgspec
+
+from ops.sandbox.connection import Connection
+from ops.sandbox.envelope import input_refused
+from ops.sandbox.hub import Hub
+from ops.sandbox.session import Sessions
+
+SECONDS_MAX = 3_600.0
+COUNT_MAX = 1_000_000
+KEPT_MAX = 100  # of the list that GET /sandbox/faults shows
+
+
+class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One request for misbehaviour; the module says which fields a fault uses."""
+
+    fault: str
+    count: int = 1
+    seconds: float = 10.0
+    connection: int | None = None
+    bytes_per_second: float = 10_000.0
+    what: str = "packets"
+    keep_sockets: bool = False
+
+
+class Faults:
+    """Carries out faults and remembers the last of them."""
+
+    def __init__(self, hub: Hub, sessions: Sessions) -> None:
+        """Work on these clients and sessions."""
+        self.done: list[dict[str, object]] = []
+        self._hub = hub
+        self._sessions = sessions
+        self._on_each: dict[str, Callable[[Connection, Fault], None]] = {
+            "drop": lambda connection, _: connection.drop(),
+            "freeze": lambda connection, fault: connection.freeze(fault.seconds),
+            "slow": _slow,
+            "repeat": _spoil("repeat"),
+            "cut": _spoil("cut"),
+            "unknown": _spoil("unknown"),
+            "reorder": lambda connection, fault: _spoil(f"reorder_{fault.what}")(connection, fault),
+        }
+
+    def commit(self, fault: Fault) -> dict[str, object]:
+        """Do it now; give what was done, with how many connections it met. Raise `Refusal` for a wrong request."""
+        _check(fault, [*self._on_each, "refuse", "expire_token"])
+        chosen = [c for c in self._hub if fault.connection in (None, c.peer.number)]
+        if fault.fault == "refuse":
+            self._hub.refusals = fault.count
+        elif fault.fault == "expire_token":
+            self._sessions.expire()
+            chosen = [] if fault.keep_sockets else chosen
+        for connection in chosen:
+            self._on_each.get(fault.fault, self._on_each["drop"])(connection, fault)
+        met = {"at_ns": time.time_ns(), **msgspec.structs.asdict(fault), "connections": len(chosen)}
+        self.done = [*self.done, met][-KEPT_MAX:]
+        return met
+
+    def pending(self) -> list[dict[str, object]]:
+        """Show for each connection what is still to come."""
+        now = time.monotonic()
+        return [
+            {
+                "connection": connection.peer.number,
+                "messages": {name: count for name, count in connection.mischief.counts.items() if count},
+                "frozen_seconds": max(0.0, connection.mischief.frozen_until - now),
+                "slow_seconds": max(0.0, connection.mischief.slow_until - now),
+            }
+            for connection in self._hub
+        ]
+
+    def clear(self) -> None:
+        """Let everything run well again."""
+        self._hub.refusals = 0
+        for connection in self._hub:
+            connection.mend()
+
+
+def _check(fault: Fault, known: list[str]) -> None:
+    if fault.fault not in known:
+        raise input_refused(f"Wanted a fault of {', '.join(known)}, found {fault.fault!r}")
+    if fault.what not in ("packets", "frames"):
+        raise input_refused(f"Wanted `what` to be packets or frames, found {fault.what!r}")
+    if not (0 < fault.seconds <= SECONDS_MAX and 0 < fault.count <= COUNT_MAX and fault.bytes_per_second > 0):
+        raise input_refused(
+            f"Wanted seconds up to {SECONDS_MAX:.0f}, a count up to {COUNT_MAX} and a speed, all above 0; found {fault}"
+        )
+
+
+def _spoil(name: str) -> Callable[[Connection, Fault], None]:
+    def spoil(connection: Connection, fault: Fault) -> None:
+        """Note how many messages are to be spoiled."""
+        connection.mischief.counts[name] += fault.count
+
+    return spoil
+
+
+def _slow(connection: Connection, fault: Fault) -> None:
+    connection.mischief.bytes_per_second = fault.bytes_per_second
+    connection.mischief.slow_until = time.monotonic() + fault.seconds
