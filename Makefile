@@ -17,8 +17,7 @@ test: .venv/installed ## Run the test suite on real Redis and PostgreSQL that th
 	@.venv/bin/pytest -n $(TEST_WORKERS) $(ARGS)
 
 prove: .venv/installed ## Run every acceptance check at full length and write a table of the results
-	@mkdir -p $(dir $(PROVE_REPORT))
-	@.venv/bin/pytest -m prove tests/acceptance --prove-report=$(PROVE_REPORT) $(ARGS)
+	@.venv/bin/python -m pytest -p tests.acceptance.report -m prove --prove-report=$(PROVE_REPORT) tests/acceptance $(ARGS)
 
 lint: .venv/installed ## Check style, types and who imports whom
 	@.venv/bin/ruff check .

@@ -1,0 +1,1 @@
+"""What Bahi promises, shown on real processes at full length; `make prove` runs it."""
