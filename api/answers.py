@@ -1,0 +1,70 @@
+"""How errors are answered: {"detail": "wanted ...; found ...; ...", ...} with the status that fits.
+
+Which status means what:
+
+    400  what was sent cannot be served as it stands
+    404  it names something that is not there
+    503  a server or disk does not answer for now; with Retry-After and a remedy
+    500  a defect; the log has the whole story, the answer none of it
+"""
+
+from collections.abc import Callable
+
+from litestar import Request, Response
+from litestar.datastructures import State
+from litestar.exceptions import HTTPException
+
+from runtime.errors import BadInput, BahiError, Unreachable
+from runtime.log import get
+
+RETRY_SECONDS = 2  # a server that restarts is usually back by then
+
+Asked = Request[object, object, State]
+Body = dict[str, object]
+
+_log = get("api")
+
+
+class NotFound(BadInput):
+    """What a client names is not there."""
+
+
+def answer_error(request: Asked, error: BahiError) -> Response[Body]:
+    """Answer one of our own errors."""
+    body: Body = {"detail": str(error), "wanted": error.wanted, "found": error.found, "remedy": error.remedy}
+    match error:
+        case NotFound():
+            return Response(body, status_code=404)
+        case BadInput():
+            return Response(body, status_code=400)
+        case Unreachable():
+            _log.warning("unreachable", path=request.scope["path"], wanted=error.wanted, found=error.found)
+            return Response(body, status_code=503, headers={"retry-after": str(RETRY_SECONDS)})
+        case _:
+            _log.error("defect", path=request.scope["path"], exc_info=error)
+            return Response({"detail": "a defect of Bahi's own; its log has the whole story"}, status_code=500)
+
+
+def answer_http(_request: Asked, error: HTTPException) -> Response[Body]:
+    """Answer what the framework refuses: unknown paths, wrong methods, values of the wrong kind."""
+    detail = error.detail
+    if isinstance(error.extra, list) and error.extra:
+        detail = "; ".join(_complaint(each) for each in error.extra)
+    return Response({"detail": detail}, status_code=error.status_code, headers=error.headers)
+
+
+def answer_defect(request: Asked, error: Exception) -> Response[Body]:
+    """Answer what nobody foresaw."""
+    _log.error("defect", path=request.scope["path"], exc_info=error)
+    return Response({"detail": "a defect of Bahi's own; its log has the whole story"}, status_code=500)
+
+
+def _complaint(each: object) -> str:
+    """Give one complaint about a value as the framework lists them: where it stood, and what was wrong."""
+    if not isinstance(each, dict):
+        return str(each)
+    return " ".join(str(each[name]) for name in ("source", "key", "message") if each.get(name))
+
+
+Handlers = dict[int | type[Exception], Callable[..., Response[Body]]]
+HANDLERS: Handlers = {BahiError: answer_error, HTTPException: answer_http, Exception: answer_defect}

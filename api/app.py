@@ -1,0 +1,84 @@
+"""The application: routes, what they are given, how errors are answered; the door around all of it."""
+
+from litestar import Litestar
+from litestar.di import Provide
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.openapi.spec import Components, SecurityScheme
+
+from api import answers, candles, health, instruments, latest, page, session, status
+from api.door import Door
+from api.parts import Parts
+from api.socket import TickSocket
+
+BODY_BYTES_MAX = 1024 * 1024  # 9,000 instruments by symbol are 250 KB
+
+ROUTES = [
+    candles.list_candles,
+    health.health,
+    health.read_metrics,
+    health.ready,
+    instruments.describe_instrument,
+    instruments.list_instruments,
+    instruments.subscribe,
+    instruments.sync_instruments,
+    instruments.unsubscribe,
+    latest.latest_of_many,
+    latest.latest_of_one,
+    latest.watchlist,
+    page.icon,
+    page.shell,
+    page.web_file,
+    session.log_in,
+    session.log_out,
+    session.make_ticket,
+    session.read_session,
+    status.list_gaps,
+    status.read_status,
+]
+
+DESCRIPTION = """The HTTP interface of Bahi. Errors are `{"detail": ...}` with the status that fits; lists are paged by
+`cursor` and `next`; times are ISO 8601 with offset. `WS /api/ws/ticks` streams live ticks: see docs/api.md."""
+
+
+def create_app(parts: Parts) -> Door:
+    """Give the whole application, as ASGI; `parts` are run by whoever serves it (see `api.server`)."""
+    given: dict[str, object] = {
+        "clock": parts.clock,
+        "data_dir": parts.settings.bahi_data_dir,
+        "keys": parts.keys,
+        "live": parts.live,
+        "page": parts.page,
+        "requests": parts.requests,
+        "settings": parts.settings,
+        "tables": parts.tables,
+        "tickets": parts.tickets,
+        "watch": parts.watch,
+    }
+    inside = Litestar(
+        ROUTES,
+        dependencies={name: _always(part) for name, part in given.items()},
+        exception_handlers=answers.HANDLERS,
+        openapi_config=_openapi(),
+        request_max_body_size=BODY_BYTES_MAX,
+        logging_config=None,
+    )
+    tick_socket = TickSocket(parts.live, parts.make_reader, parts.closing)
+    return Door(parts.settings, parts.keys, parts.tickets, parts.live.prices, inside, tick_socket)
+
+
+def _always(part: object) -> Provide:
+    return Provide(lambda: part, sync_to_thread=False)
+
+
+def _openapi() -> OpenAPIConfig:
+    key = SecurityScheme(type="http", scheme="bearer", description="BAHI_API_KEY, or the vault's key (`bahi key`)")
+    return OpenAPIConfig(
+        title="Bahi",
+        version="1",
+        description=DESCRIPTION,
+        path="/schema",
+        render_plugins=[JsonRenderPlugin(path="/openapi.json")],
+        components=Components(security_schemes={"key": key}),
+        security=[{"key": []}],
+    )

@@ -1,0 +1,82 @@
+"""Candles of one instrument, paged by time."""
+
+import re
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Annotated, Literal
+
+import msgspec
+from litestar import get
+from litestar.params import Parameter
+
+from api import paging
+from api.tables import Tables
+from runtime.calendar import IST
+from runtime.errors import BadInput
+
+PAGE_DEFAULT, PAGE_MAX = 1000, 10_000  # 10,000 candles are about 1.5 MB: a month of minutes
+# What is meant where `from` is left out: about one full page that a chart can show.
+SPANS = {
+    "1m": timedelta(days=1),
+    "5m": timedelta(days=5),
+    "15m": timedelta(days=15),
+    "1h": timedelta(days=60),
+    "1d": timedelta(days=730),
+}
+# `+05:30` not escaped in a URL arrives as ` 05:30`.
+UNESCAPED_OFFSET = re.compile(r"(:\d\d(?:\.\d+)?) (\d\d:?\d\d)$")
+DATE_CHARACTERS = 10
+
+Interval = Literal["1m", "5m", "15m", "1h", "1d"]
+
+
+class Candle(msgspec.Struct):
+    """One candle. bucket: its beginning. coverage: received part, 0 to 1. source: ticks, history, mixed."""
+
+    bucket: datetime
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: int
+    oi: int | None
+    coverage: float
+    source: str
+
+
+class CandlePage(msgspec.Struct):
+    """A page of candles, oldest first; `next` is the cursor of the one behind it, null on the last."""
+
+    candles: list[Candle]
+    next: str | None
+
+
+@get("/api/historical/candles", summary="Candles of one instrument", tags=["market data"])
+async def list_candles(
+    tables: Tables,
+    instrument_token: Annotated[int, Parameter(ge=1)],
+    interval: Interval = "1m",
+    start: Annotated[str | None, Parameter(query="from")] = None,
+    end: Annotated[str | None, Parameter(query="to")] = None,
+    limit: Annotated[int, Parameter(ge=1, le=PAGE_MAX)] = PAGE_DEFAULT,
+    cursor: str | None = None,
+) -> CandlePage:
+    """Give candles whose beginning lies in [from, to], both included; a time without offset is Indian time."""
+    to = _moment("to", end, time.max) if end else datetime.now(UTC)
+    since = _moment("from", start, time.min) if start else to - SPANS[interval]
+    if cursor:
+        since = max(since, paging.from_word(cursor, datetime) + timedelta(microseconds=1))
+    parameters = {"instrument_token": instrument_token, "from": since, "to": to, "limit": limit + 1}
+    found = await tables.rows(f"api_candles_{interval}", parameters, Candle)
+    page = found[:limit]
+    return CandlePage(page, paging.to_word(page[-1].bucket) if len(found) > limit else None)
+
+
+def _moment(name: str, text: str, of_day: time) -> datetime:
+    """Read ISO 8601; a date alone means `of_day` of that day."""
+    try:
+        if len(text) <= DATE_CHARACTERS:
+            return datetime.combine(date.fromisoformat(text), of_day, IST)
+        moment = datetime.fromisoformat(UNESCAPED_OFFSET.sub(r"\1+\2", text))
+    except ValueError as error:
+        raise BadInput(f"`{name}` as 2026-11-20 or 2026-11-20T09:15:00+05:30", repr(text[:60]), "mend it") from error
+    return moment if moment.tzinfo else moment.replace(tzinfo=IST)

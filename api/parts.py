@@ -1,0 +1,72 @@
+"""What the API is made of: one of each, opened and run together."""
+
+import asyncio
+
+import msgspec
+
+from api.keys import Keys
+from api.live import Live
+from api.page import Page
+from api.prices import Prices
+from api.requests import AskCheckpoints, Requests
+from api.status import Watch
+from api.tables import Tables
+from api.tickets import Tickets
+from events.archive import Archive
+from events.log import Log
+from events.reader import Reader
+from runtime.clock import Clock, SystemClock
+from runtime.errors import Unreachable
+from runtime.settings import Settings
+from sql import checkpoints
+
+
+class Parts(msgspec.Struct, frozen=True):
+    """The parts. closing: set when all connections are to end."""
+
+    settings: Settings
+    clock: Clock
+    log: Log
+    keys: Keys
+    tickets: Tickets
+    tables: Tables
+    live: Live
+    requests: Requests
+    watch: Watch
+    page: Page
+    closing: asyncio.Event
+
+    def make_reader(self) -> Reader:
+        """Give a reader of one's own: it remembers where it was, and its archive what it read."""
+        return Reader(self.log, Archive.at(self.settings.archive_url))
+
+
+def make(settings: Settings, log: Log, clock: Clock | None = None) -> Parts:
+    """Put the parts together; nothing is connected yet. Raises SettingError."""
+    clock = clock or SystemClock()
+    tables = Tables(settings)
+    live = Live(Reader(log, Archive.at(settings.archive_url)), Prices(), clock)
+    requests = Requests(settings, log, Archive.at(settings.archive_url), clock, _ask_checkpoints(settings))
+    far = Archive.at(settings.archive_url)
+    return Parts(
+        settings=settings,
+        clock=clock,
+        log=log,
+        keys=Keys(settings, clock),
+        tickets=Tickets(clock),
+        tables=tables,
+        live=live,
+        requests=requests,
+        watch=Watch(settings, clock, live, tables, requests, Reader(log, far), far),
+        page=Page(),
+        closing=asyncio.Event(),
+    )
+
+
+def _ask_checkpoints(settings: Settings) -> AskCheckpoints:
+    async def ask(stream: str) -> int:
+        if settings.database_url is None:
+            raise Unreachable("a database", "DATABASE_URL is not set", "set it, or start everything with bahi up")
+        return await checkpoints.highest(settings.database_url, stream)
+
+    return ask

@@ -1,0 +1,166 @@
+"""What users ask for, as events: the API's one hand on the log.
+
+A request is taken when it is on this machine's disk; Redis and PostgreSQL may be down. The API process owns the stream
+`requests`, a second one `requests-2`. Who carries a request out reads it from the log, and drops a repeated key.
+
+States: opening (waits, where the stream is new, until every store has said so) -> open -> closed, with the reason.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import msgspec
+
+from events.archive import Archive
+from events.log import Log
+from events.messages import Subscribe, Sync, Unsubscribe, pack
+from events.spool import Spool
+from events.writer import Writer
+from runtime.clock import Clock
+from runtime.errors import BadInput, Halt, SpoolMismatch, Unreachable
+from runtime.log import get
+from runtime.settings import Settings
+
+STREAM = "requests"
+PROCESSES_MAX = 8  # of the API on one data directory; each has a stream of its own
+APPEND_SECONDS_MAX = 5.0  # a healthy disk takes milliseconds; a full one takes nothing
+KEYS_MAX = 10_000  # idempotency keys remembered; the consumer of the log knows the older ones
+KEY_CHARACTERS_MAX = 200
+
+Request = Subscribe | Unsubscribe | Sync
+AskCheckpoints = Callable[[str], Awaitable[int]]
+
+_log = get("requests")
+
+
+class Taken(msgspec.Struct, frozen=True):
+    """Where a request stands in the log."""
+
+    stream: str
+    n: int
+
+
+class Requests:
+    """The writer of the requests stream."""
+
+    def __init__(self, settings: Settings, log: Log, archive: Archive, clock: Clock, ask: AskCheckpoints) -> None:
+        """Open nothing yet; `run` does."""
+        self._settings = settings
+        self._near, self._far, self._clock, self._ask = log, archive, clock, ask
+        self._writer: Writer | None = None
+        self._by_key: dict[str, tuple[bytes, asyncio.Future[Taken]]] = {}
+        self.shut: str | None = "the request log is being opened"
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Own a stream until the stop. A stream that cannot be written closes requests, and nothing else."""
+        try:
+            spool = await asyncio.to_thread(self._take_spool)
+            opening = asyncio.ensure_future(self._open(spool))
+            await _first_of(opening, stop)
+            if stop.is_set() and not opening.done():
+                opening.cancel()
+                return
+            writer = self._writer = await opening
+            self.shut = None
+            await self._write(writer, stop)
+        except Halt as error:
+            self.shut = f"wanted {error.wanted}; found {error.found}; {error.remedy}"
+            _log.error("requests_closed", wanted=error.wanted, found=error.found, remedy=error.remedy)
+
+    async def _write(self, writer: Writer, stop: asyncio.Event) -> None:
+        running = asyncio.ensure_future(writer.run())
+        try:
+            await _first_of(running, stop)
+            if running.done():
+                await running
+            await writer.drained()
+        except* Halt as group:
+            raise _first_error(group) from None
+        finally:
+            self._writer, self.shut = None, "the API is stopping"
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+            await writer.close()
+
+    def _take_spool(self) -> Spool:
+        root: Path = self._settings.bahi_data_dir / "spool"
+        for number in range(1, PROCESSES_MAX + 1):
+            stream = STREAM if number == 1 else f"{STREAM}-{number}"
+            try:
+                return Spool(root / stream, stream)
+            except SpoolMismatch:
+                if number == PROCESSES_MAX:
+                    raise
+        raise AssertionError("the last one was returned or raised")
+
+    async def _open(self, spool: Spool) -> Writer:
+        return await Writer.open(
+            spool,
+            self._near,
+            self._far,
+            self._clock,
+            self._ask,
+            roll_bytes=self._settings.spool_file_bytes,
+            roll_seconds=self._settings.spool_file_seconds,
+        )
+
+    async def take(self, request: Request) -> Taken:
+        """Write a request; give its place once it is on disk. One with a known key is the one that was.
+
+        Raises Unreachable while the stream cannot be written, BadInput where the key was another request's.
+        """
+        if not request.key:
+            return await self._append(request)
+        body = msgspec.json.encode(request)
+        held = self._by_key.get(request.key)
+        if held is None:
+            return await self._first(request, body)
+        if held[0] != body:
+            raise BadInput(
+                "an Idempotency-Key of its own for each request",
+                f"{request.key[:40]!r}, which another request had",
+                "send a new key, or the request as it was",
+            )
+        return await asyncio.shield(held[1])
+
+    async def _first(self, request: Request, body: bytes) -> Taken:
+        taken = asyncio.ensure_future(self._append(request))
+        self._by_key[request.key] = (body, taken)
+        if len(self._by_key) > KEYS_MAX:
+            del self._by_key[next(iter(self._by_key))]
+        try:
+            return await asyncio.shield(taken)
+        except Unreachable:
+            self._by_key.pop(request.key, None)
+            raise
+
+    async def _append(self, request: Request) -> Taken:
+        writer = self._writer
+        if writer is None:
+            raise Unreachable("the request log to be open", self.shut or "", "try again; /ready says what is missing")
+        try:
+            async with asyncio.timeout(APPEND_SECONDS_MAX):
+                n = await writer.append([pack(request, self._clock.now_ns())])
+        except TimeoutError:
+            raise Unreachable(
+                "the disk to take a request",
+                f"nothing within {APPEND_SECONDS_MAX:.0f} s",
+                "make room under BAHI_DATA_DIR and send it again with the same Idempotency-Key",
+            ) from None
+        return Taken(writer.stream, n)
+
+
+async def _first_of(work: "asyncio.Future[Writer] | asyncio.Future[None]", stop: asyncio.Event) -> None:
+    stopping = asyncio.ensure_future(stop.wait())
+    try:
+        await asyncio.wait({work, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        stopping.cancel()
+
+
+def _first_error(group: BaseExceptionGroup[Halt]) -> BaseException:
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

@@ -1,0 +1,64 @@
+"""Reading the tables: named statements over a pool that may be without a server.
+
+A database that is away is an answer within ASK_SECONDS_MAX (503 with a remedy), never a request that hangs. After a
+restart of the server the pool holds dead connections: a read is tried on another one.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, TypeVar
+
+import msgspec
+
+from runtime.calendar import IST
+from runtime.errors import Unreachable
+from runtime.settings import Settings
+from sql.pool import Pool, open_pool, reaching
+from sql.statements import statements
+
+CONNECTION_SECONDS_MAX = 1.0  # a server on this machine or the next answers in milliseconds
+TRIES_MAX = 3
+POOL_CONNECTIONS_MAX = 4  # two cores: more at once would only wait in the server instead of here
+
+Row = TypeVar("Row")
+
+
+class Tables:
+    """The tables, to be read."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Open nothing yet."""
+        self._url = settings.database_url
+        self._pool: Pool | None = None
+
+    async def open(self) -> None:
+        """Begin to connect; the server may be away."""
+        if self._url is not None:
+            self._pool = await open_pool(self._url, POOL_CONNECTIONS_MAX)
+
+    async def close(self) -> None:
+        """Close all connections."""
+        if self._pool is not None:
+            await self._pool.close()
+
+    async def rows(self, statement: str, parameters: Mapping[str, object], shape: type[Row]) -> list[Row]:
+        """Give what a named statement selects, each row as `shape`. Raises Unreachable."""
+        for attempt in range(TRIES_MAX):
+            try:
+                return msgspec.convert(await self._fetch(statement, parameters), list[shape], strict=False)  # type: ignore[valid-type]
+            except Unreachable:
+                if attempt + 1 == TRIES_MAX:
+                    raise
+        raise AssertionError("the last attempt returned or raised")
+
+    async def _fetch(self, statement: str, parameters: Mapping[str, object]) -> list[dict[str, Any]]:
+        if self._pool is None:
+            raise Unreachable("a database", "DATABASE_URL is not set", "set it, or start everything with bahi up")
+        async with reaching(statement), self._pool.connection(CONNECTION_SECONDS_MAX) as connection:
+            cursor = await connection.execute(statements[statement], parameters)
+            return [_in_india(row) for row in await cursor.fetchall()]
+
+
+def _in_india(row: dict[str, Any]) -> dict[str, Any]:
+    """Give a row with its times in Indian time, whatever the server's own zone is."""
+    return {name: value.astimezone(IST) if isinstance(value, datetime) else value for name, value in row.items()}

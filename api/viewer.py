@@ -1,0 +1,135 @@
+"""One live client: what it wants, and a bounded queue towards it.
+
+A viewer never holds anyone up. Messages are handed to its socket without waiting, up to WINDOW_MESSAGES that are not
+known to be written; behind those they queue; where the queue is full the oldest goes, and the client is told how many
+ticks it missed before it gets the next one: {"type":"skipped","count":N}. Its last cursor brings them back.
+
+    LIVE       what is offered goes out at once
+    CATCHING   a replay is on its way: what is offered is held, and flushed when the replay has reached it
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+
+import msgspec
+
+from runtime import metrics
+
+WINDOW_MESSAGES = 32  # handed to the socket and not known to be written: about 1 MB of busy batches
+QUEUE_MESSAGES_MAX = 512  # some seconds of a busy market; a client that is further behind will not catch up by waiting
+HELD_MESSAGES_MAX = 2048  # offered during a replay; beyond it the replay simply goes on further
+SEND_SECONDS_MAX = 20.0  # a socket that takes nothing for so long has nobody behind it
+
+SendText = Callable[[str], Awaitable[None]]
+
+
+class Gone(Exception):
+    """The client's socket takes nothing any more."""
+
+
+class Batch(msgspec.Struct, frozen=True):
+    """One message of ticks, as it goes out: its text, how many ticks it holds."""
+
+    text: str
+    ticks: int
+
+
+class Viewer:
+    """A client of the live stream."""
+
+    def __init__(self, send: SendText) -> None:
+        """Take the socket's `send`: it begins to send when called, in the order of calls; awaiting it tells the end."""
+        self.tokens: frozenset[int] = frozenset()
+        self.depth = False
+        self.catching = False
+        self.overtaken = False  # more was offered during a replay than is held
+        self._send = send
+        self._flying: Awaitable[None] | None = None
+        self._flown = 0
+        self._queue: deque[Batch] = deque()
+        self._skipped = 0
+        self._wake = asyncio.Event()
+
+    def offer(self, batch: Batch) -> None:
+        """Take one message for the client; never waits."""
+        if self.catching:
+            self._hold(batch)
+        elif self._queue or self._skipped or self._flown >= WINDOW_MESSAGES:
+            self._enqueue(batch)
+        else:
+            self._fly(batch)
+
+    def _fly(self, batch: Batch) -> None:
+        self._flying = self._send(batch.text)
+        self._flown += 1
+        metrics.LIVE_TICKS.inc(batch.ticks)
+        if self._flown >= WINDOW_MESSAGES:
+            self._wake.set()
+
+    def _enqueue(self, batch: Batch) -> None:
+        if len(self._queue) >= QUEUE_MESSAGES_MAX:
+            lost = self._queue.popleft().ticks
+            self._skipped += lost
+            metrics.LIVE_SKIPPED.inc(lost)
+        self._queue.append(batch)
+
+    def miss(self, count: int) -> None:
+        """Note that `count` messages of a feed cannot be shown; the client is told."""
+        self._skipped += count
+        self._wake.set()
+
+    def _hold(self, batch: Batch) -> None:
+        if len(self._queue) >= HELD_MESSAGES_MAX:
+            self._queue.clear()
+            self.overtaken = True
+        if not self.overtaken:
+            self._queue.append(batch)
+
+    async def run(self) -> None:
+        """Write what queued up whenever the socket has taken the window, until cancelled. Raises Gone."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            await self._landed()
+            await self._flush()
+
+    async def _flush(self) -> None:
+        while (self._queue or self._skipped) and not self.catching:
+            if self._skipped:
+                count, self._skipped = self._skipped, 0
+                await self.say(f'{{"type":"skipped","count":{count}}}')
+                continue
+            self._fly(self._queue.popleft())
+            if self._flown >= WINDOW_MESSAGES:
+                await self._landed()
+
+    async def _landed(self) -> None:
+        """Wait until the last message handed over is written; those before it are then too."""
+        flying, self._flying = self._flying, None
+        if flying is not None:
+            await _written(flying)
+        self._flown = 0
+
+    async def say(self, text: str) -> None:
+        """Write a message now, behind those handed over before. Raises Gone."""
+        await _written(self._send(text))
+
+    def hold(self) -> None:
+        """Begin CATCHING: from here on, what is offered is held."""
+        self.catching = True
+        self.overtaken = False
+        self._queue.clear()
+
+    def release(self) -> None:
+        """Go LIVE: what was held goes out, in order."""
+        self.catching = False
+        self._wake.set()
+
+
+async def _written(sending: Awaitable[None]) -> None:
+    try:
+        async with asyncio.timeout(SEND_SECONDS_MAX):
+            await sending
+    except (OSError, RuntimeError, TimeoutError) as error:
+        raise Gone(f"{type(error).__name__}: {error}") from error
