@@ -19,6 +19,9 @@ from runtime.spelling import Read, host, instrument, list_of, one_of, path, url,
 
 BROKERS = ("sandbox", "kite", "fyers")
 SANDBOX_PORT = 8765
+SANDBOX_INSTRUMENTS_MAX = 9_000  # three connections of Kite carry no more
+SANDBOX_RATE_MAX = 1_000_000  # more than one process can send
+SANDBOX_SEED_MAX = 2**32 - 1
 
 MIB = 1024 * 1024
 DAY_SECONDS = 86_400
@@ -61,6 +64,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     trim_window_seconds: int
     bahi_api_key: str | None
     bahi_sandbox_port: int
+    bahi_sandbox_instruments: int | None
+    bahi_sandbox_rate: int | None
+    bahi_sandbox_seed: int
+    bahi_sandbox_limits: bool
     alert_urls: tuple[str, ...]
     log_level: str
     log_format: str
@@ -169,6 +176,15 @@ SETTINGS: tuple[Setting, ...] = (
             "The administrator's key of the API; one is made and printed when not set"),
     _setting("BAHI_SANDBOX_PORT", whole(0, PORT_MAX), str(SANDBOX_PORT), f"a port from 0 to {PORT_MAX}",
              "The port of the sandbox exchange; 0 takes a free one"),
+    _setting("BAHI_SANDBOX_INSTRUMENTS", whole(1, SANDBOX_INSTRUMENTS_MAX), None,
+             f"a whole number from 1 to {SANDBOX_INSTRUMENTS_MAX}",
+             "How many instruments the sandbox lists; when not set the usual equities, indices, futures and options"),
+    _setting("BAHI_SANDBOX_RATE", whole(1, SANDBOX_RATE_MAX), None, f"a whole number from 1 to {SANDBOX_RATE_MAX}",
+             "Ticks a second of the sandbox's market in all; 1.5 for each instrument when not set"),
+    _setting("BAHI_SANDBOX_SEED", whole(0, SANDBOX_SEED_MAX), "1", f"a whole number from 0 to {SANDBOX_SEED_MAX}",
+             "Which market the sandbox makes up: the same seed gives the same prices at the same time"),
+    _setting("BAHI_SANDBOX_LIMITS", yes_or_no, "true", "true or false",
+             "Whether the sandbox refuses what Kite would: requests and connections over its limits"),
     Setting("ALERT_URLS", list_of(word), "Apprise addresses, separated by commas",
             "Where alerts are sent, as Apprise addresses", default="", secret=True),
     _setting("LOG_LEVEL", one_of("debug", "info", "warning", "error"), "info", "debug, info, warning or error",

@@ -83,7 +83,7 @@ class Connection:
 
     async def deliver(self, which: Ints, bodies: Bytes) -> int:
         """Send these rows (k, 184) as far as they are wanted, in order, when there is room; give how many were sent."""
-        while not self.closing and not self.has_room():  # noqa: ASYNC110  # aiohttp keeps the transport's own signal
+        while not self.closing and not self.has_room():  # aiohttp keeps the transport's own signal
             await asyncio.sleep(ROOM_CHECK_SECONDS)
         return 0 if self.closing else self._send(which, bodies)
 

@@ -24,7 +24,6 @@ COLUMNS = (
 )  # fmt: skip
 # Real exchange tokens lie below a million; computed ones above, so that a token stays below 2^31.
 COMPUTED_FROM, COMPUTED_COUNT = 1_000_000, 7_000_000
-INSTRUMENTS_MAX = 9_000  # three connections of Kite carry no more
 
 
 class Spot(msgspec.Struct, frozen=True):

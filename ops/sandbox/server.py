@@ -145,18 +145,16 @@ async def run(
     *,
     tape: Path | None = None,
     speed: str = "1",
-    seed: int = 1,
-    rate: float | None = None,
-    instruments: int | None = None,
     port: int | None = None,
 ) -> None:
-    """Run the sandbox until `stop`; the parameters are those of `Options`, the port else that of the settings."""
+    """Run the sandbox until `stop`; `tape`, `speed` and `port` as in `Options`, the rest from the settings."""
     options = Options(
         folder=settings.bahi_data_dir / "sandbox",
         port=settings.bahi_sandbox_port if port is None else port,
-        seed=seed,
-        rate=rate,
-        instruments=instruments,
+        seed=settings.bahi_sandbox_seed,
+        rate=settings.bahi_sandbox_rate,
+        instruments=settings.bahi_sandbox_instruments,
+        limits=settings.bahi_sandbox_limits,
         tape=tape,
         speed=speed,
         redirect_url=f"http://{settings.api_host}:{settings.api_port}/",

@@ -1,6 +1,6 @@
 """Who may use the sandbox: request tokens, access tokens and their end, as Kite's login does it.
 
-Any api_key is an app whose secret is the key followed by "-secret", with one user; "sandbox" is the usual one.
+Any api_key is an app with one user and the secret API_SECRET; "sandbox" is the usual one.
 A request token is for one use within minutes. An access token ends at 06:00 IST, by logout, or by the fault
 `expire_token`; it outlives a restart of the sandbox in <data>/sandbox/sessions.json (0600).
 """
@@ -17,7 +17,7 @@ import msgspec
 from ops.sandbox.envelope import input_refused, token_refused
 
 API_KEY = "sandbox"
-SECRET_SUFFIX = "-secret"  # noqa: S105  # every sandbox app's secret is known to everyone
+API_SECRET = "sandbox-secret"  # noqa: S105  # every sandbox app's secret is known to everyone
 SECOND_NS = 1_000_000_000
 REQUEST_TOKEN_NS = 300 * SECOND_NS  # "a few minutes"
 DAY_NS = 86_400 * SECOND_NS
@@ -60,7 +60,7 @@ class Sessions:
         for name, value in (("api_key", api_key), ("request_token", request_token), ("checksum", checksum)):
             if not value:
                 raise input_refused(f"Missing or empty field `{name}`")
-        wanted = hashlib.sha256(f"{api_key}{request_token}{api_key}{SECRET_SUFFIX}".encode()).hexdigest()
+        wanted = hashlib.sha256(f"{api_key}{request_token}{API_SECRET}".encode()).hexdigest()
         if not hmac.compare_digest(wanted, checksum):
             raise token_refused("Invalid `checksum`.")
         held = self._requested.pop(request_token, None)
