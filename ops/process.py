@@ -1,7 +1,9 @@
 """Run one long-running process of Bahi: settings, servers, lifecycle."""
 
+import functools
 from collections.abc import Awaitable, Callable
 
+from events.opening import AskCheckpoints
 from ops.embedded.discover import BOTH, connect_settings
 from runtime import lifecycle, settings
 from runtime.lifecycle import Stop
@@ -16,3 +18,11 @@ def run(name: str, work: Callable[[Settings, Stop], Awaitable[None]], needs: tup
     """
     ready = connect_settings(settings.load(), needs)
     return lifecycle.run(name, lambda stop: work(ready, stop), ready)
+
+
+def ask_checkpoints(settings: Settings) -> AskCheckpoints:
+    """Give the question that a writer asks before it opens a stream anew; writers themselves stay clear of SQL."""
+    from sql import checkpoints
+
+    assert settings.database_url is not None, "connect_settings has seen to it"
+    return functools.partial(checkpoints.highest, settings.database_url)

@@ -1,6 +1,7 @@
 """`bahi project`: a loop for each pair (projector, stream), for the streams that are there and those that come."""
 
 import asyncio
+from collections.abc import Sequence
 
 from events.archive import Archive
 from events.reader import Reader
@@ -20,7 +21,7 @@ LOOK_SECONDS = 1.0  # a new stream's rows are there within this of its first eve
 _log = get("project")
 
 
-async def run(settings: Settings, stop: Stop, names: list[str]) -> None:
+async def run(settings: Settings, stop: Stop, names: Sequence[str]) -> None:
     """Run projectors by these names, all for none, until the stop."""
     projections = chosen(names)
     if settings.redis_url is None or settings.database_url is None:

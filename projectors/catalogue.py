@@ -1,5 +1,7 @@
 """All projections by name. A new one is added here, and nowhere else."""
 
+from collections.abc import Sequence
+
 from projectors.candles import CANDLES
 from projectors.gaps import GAPS
 from projectors.instruments import INSTRUMENTS
@@ -10,7 +12,7 @@ from runtime.errors import BadInput
 PROJECTIONS: dict[str, Projection] = {each.name: each for each in (TICKS, CANDLES, GAPS, INSTRUMENTS)}
 
 
-def chosen(names: list[str]) -> list[Projection]:
+def chosen(names: Sequence[str]) -> list[Projection]:
     """Give the projections of these names, all for none. Raises BadInput for a name that is not there."""
     unknown = [name for name in names if name not in PROJECTIONS]
     if unknown:

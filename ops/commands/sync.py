@@ -7,7 +7,6 @@ import rich_click as click
 def command() -> int:
     """Ask the brokers' REST for accounts, instruments and history, on schedule and on request."""
     from ops import process
-    from ops.embedded.discover import REDIS
     from producers import sync
 
-    return process.run("sync", sync.run, REDIS)
+    return process.run("sync", lambda settings, stop: sync.run(settings, stop, process.ask_checkpoints(settings)))

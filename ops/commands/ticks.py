@@ -5,9 +5,8 @@ import rich_click as click
 
 @click.command()
 def command() -> int:
-    """Take ticks from BROKER and append them to the log. Needs Redis to hand them on, and nothing else."""
+    """Take ticks from BROKER and append them to the log. Goes on with Redis and PostgreSQL away."""
     from ops import process
-    from ops.embedded.discover import REDIS
     from producers import ticks
 
-    return process.run("ticks", ticks.run, REDIS)
+    return process.run("ticks", lambda settings, stop: ticks.run(settings, stop, process.ask_checkpoints(settings)))

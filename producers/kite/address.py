@@ -1,0 +1,96 @@
+"""Where Kite is, and as whom we come: for the real service and for the sandbox."""
+
+from pathlib import Path
+
+import msgspec
+
+from runtime.errors import SettingError, TokenRefused, Unreachable
+from runtime.lifecycle import Stop
+from runtime.log import get
+from runtime.settings import Settings
+from runtime.vault import Vault
+from runtime.waiting import Backoff
+
+SANDBOX = "sandbox"
+SANDBOX_KEY = "sandbox"
+SANDBOX_SECRET = "sandbox-secret"  # noqa: S105  # every sandbox app's secret is known to everyone
+
+_log = get("address")
+
+
+class Address(msgspec.Struct, frozen=True):
+    """One broker's service. broker: `kite` or `sandbox`, as in stream names and in the vault."""
+
+    broker: str
+    api_root: str
+    ws_root: str
+    api_key: str
+
+
+def address(settings: Settings, broker: str) -> Address:
+    """Give the address of a broker that speaks Kite.
+
+    Raises SettingError where KITE_API_KEY is missing, Unreachable where the sandbox has not yet said its port.
+    """
+    if broker != SANDBOX:
+        if not settings.kite_api_key:
+            raise SettingError("KITE_API_KEY for BROKER=kite", "none", "set it, or use BROKER=sandbox")
+        return Address(broker, settings.kite_api_root, settings.kite_ws_root, settings.kite_api_key)
+    api_root, ws_root = settings.kite_api_root, settings.kite_ws_root
+    if api_root.endswith(":0") or ws_root.endswith(":0"):
+        port = _sandbox_port(settings.bahi_data_dir / "sandbox" / "port")
+        api_root, ws_root = f"{api_root[:-2]}:{port}", f"{ws_root[:-2]}:{port}"
+    return Address(broker, api_root, ws_root, settings.kite_api_key or SANDBOX_KEY)
+
+
+def _sandbox_port(path: Path) -> int:
+    try:
+        return int(path.read_text("ascii"))
+    except (OSError, ValueError) as error:
+        raise Unreachable(f"the sandbox's port in {path}", str(error), "start bahi sandbox") from error
+
+
+class Tokens:
+    """The access tokens that may be tried: the vault's, and the setting's; one that was refused is not tried again."""
+
+    def __init__(self, settings: Settings, broker: str) -> None:
+        """Look into the vault of this data directory."""
+        self._vault = Vault(settings.bahi_data_dir)
+        self._name = f"{broker}/access_token"
+        self._setting = settings.kite_access_token if broker != SANDBOX else None
+        self._refused: set[str] = set()
+        self._broker = broker
+
+    def current(self) -> str:
+        """Give the token to use. Raises TokenRefused where there is none that was not refused."""
+        held = self._vault.get(self._name)
+        for token in (held[0] if held else None, self._setting):
+            if token and token not in self._refused:
+                return token
+        found = "only refused ones" if self._refused else "none"
+        raise TokenRefused(f"an access token of {self._broker}", found, f"run bahi login {self._broker}")
+
+    def refuse(self, token: str) -> None:
+        """Never give this token again."""
+        self._refused.add(token)
+
+    def keep(self, token: str) -> int:
+        """Put a new token into the vault; give its version."""
+        return self._vault.put(self._name, token)
+
+
+async def reachable(settings: Settings, stop: Stop) -> Address | None:
+    """Give the address of the first broker in BROKER once it is known, None if the stop comes first.
+
+    Raises SettingError for a broker that does not speak Kite.
+    """
+    if settings.broker[0] not in (SANDBOX, "kite"):
+        raise SettingError("BROKER out of sandbox, kite", settings.broker[0], "this version does not speak to it")
+    backoff = Backoff()
+    while not stop.is_set():
+        try:
+            return address(settings, settings.broker[0])
+        except Unreachable as error:
+            _log.info("address.waits", wanted=error.wanted, found=error.found)
+            await stop.pause(backoff.next_seconds())
+    return None

@@ -1,0 +1,165 @@
+"""`bahi sync`: the one REST worker. Now: logins of the sandbox, and the instruments of each trading day.
+
+    schedule, requests -> REST -> events of the stream `reference` -> spool -> Redis
+
+A refused token stops nothing: it is said, and the worker waits for `bahi login` or the API to bring another.
+"""
+
+import asyncio
+from datetime import UTC, date, datetime, time, timedelta, timezone
+
+from events.archive import Archive
+from events.messages import Sync, unpack
+from events.opening import AskCheckpoints
+from events.reader import Reader
+from events.redis_log import RedisLog
+from events.spool import Spool
+from events.writer import Writer
+from producers import requests
+from producers.kite import dump
+from producers.kite.address import SANDBOX, SANDBOX_SECRET, Address, Tokens, reachable
+from producers.kite.rest import Rest
+from runtime.clock import Clock, SystemClock
+from runtime.errors import BadInput, SettingError, TokenRefused, Unreachable
+from runtime.lifecycle import Stop
+from runtime.log import get
+from runtime.metrics import SYNC_INSTRUMENTS, SYNC_RUNS
+from runtime.settings import Settings
+from runtime.waiting import Backoff
+
+STREAM = "reference"
+LOOK_SECONDS = 0.5  # how often requests, vault and schedule are looked at
+RETRY_SECONDS_MAX = 30.0  # a pull that fails is tried again this often at the most
+IST = timezone(timedelta(hours=5, minutes=30))
+DUMP_TIME = time(8, 35)  # Kite remakes its dump daily at about 08:30 IST (Kite Connect v3, "Instruments")
+TOKEN_END = time(6, 0)  # an access token ends at about 06:00 IST (Kite Connect v3, "User")
+
+_log = get("sync")
+
+
+class Kept(requests.State, kw_only=True):
+    """What the worker keeps. dump_day: the trading day of the last dump, ISO; login_day: the same of the sandbox."""
+
+    dump_day: str = ""
+    login_day: str = ""
+
+
+def business_day(now: datetime, turns: time) -> date:
+    """Give the IST day of `now`, where a day begins at `turns`."""
+    local = now.astimezone(IST)
+    return local.date() - timedelta(days=local.time() < turns)
+
+
+class Worker:
+    """The REST worker of one broker."""
+
+    def __init__(self, settings: Settings, where: Address, writer: Writer, reader: Reader, clock: Clock) -> None:
+        """Take the writer of `reference`; it runs elsewhere."""
+        self._where, self._writer, self._reader, self._clock = where, writer, reader, clock
+        self._tokens = Tokens(settings, where.broker)
+        self._path = settings.bahi_data_dir / "spool" / "sync.json"
+        self._kept = requests.load(self._path, Kept)
+        self._asked = False  # a user asked for instruments
+        self._backoff = Backoff(RETRY_SECONDS_MAX)
+        self._again_at = 0.0
+        self._said = ""
+
+    async def run(self, stop: Stop) -> None:
+        """Look at schedule and requests until the stop."""
+        while not stop.is_set():
+            await self._follow()
+            if self._clock.monotonic() >= self._again_at:
+                await self._pull()
+            await stop.pause(LOOK_SECONDS)
+
+    async def _follow(self) -> None:
+        try:
+            found = await requests.follow(self._reader, self._kept)
+        except Unreachable as error:
+            self._say("sync.requests_unreachable", found=error.found)
+            return
+        for request in found:
+            if request.type == "request.sync.v1":
+                wanted = unpack(request, Sync)
+                self._asked |= wanted.what == "instruments" and self._kept.is_new(wanted.key)
+        if found and not self._asked:  # what was asked is kept as done only when it is
+            await self._keep()
+
+    async def _pull(self) -> None:
+        now = datetime.fromtimestamp(self._clock.now_ns() / 1e9, UTC)
+        day = business_day(now, DUMP_TIME).isoformat()
+        try:
+            if self._where.broker == SANDBOX:
+                await self._log_in_to_sandbox(business_day(now, TOKEN_END).isoformat())
+            if self._asked or self._kept.dump_day != day:
+                await self._pull_instruments(now)
+                self._asked, self._kept.dump_day = False, day
+                await self._keep()
+        except TokenRefused as error:
+            SYNC_RUNS.labels("token_refused").inc()
+            self._say("sync.waits_for_token", wanted=error.wanted, found=error.found, remedy=error.remedy)
+            self._again_at = self._clock.monotonic() + LOOK_SECONDS
+        except (Unreachable, BadInput) as error:
+            SYNC_RUNS.labels("failed").inc()
+            self._say("sync.failed", wanted=error.wanted, found=error.found, remedy=error.remedy)
+            self._again_at = self._clock.monotonic() + self._backoff.next_seconds()
+        else:
+            self._said = ""
+            self._backoff.reset()
+
+    async def _log_in_to_sandbox(self, day: str) -> None:
+        """Log in at first start and when the day's token has ended; one that was refused before waits for a user."""
+        if self._kept.login_day == day:
+            return
+        rest = Rest(self._where)
+        request_token = await asyncio.to_thread(rest.sandbox_request_token)
+        token = await asyncio.to_thread(rest.log_in, request_token, SANDBOX_SECRET)
+        self._tokens.keep(token)
+        self._kept.login_day = day
+        await self._keep()
+        _log.info("sync.logged_in", broker=self._where.broker)
+
+    async def _pull_instruments(self, now: datetime) -> None:
+        token = self._tokens.current()
+        asked_ns = self._clock.now_ns()
+        try:
+            body = await asyncio.to_thread(Rest(self._where, token).instruments)
+        except TokenRefused:
+            self._tokens.refuse(token)
+            raise
+        today = now.astimezone(IST).date()
+        events = dump.events(self._where.broker, body, today, asked_ns, self._clock.now_ns())
+        n = await self._writer.append(events)
+        rows = max(0, body.count(b"\n") - 1)
+        SYNC_INSTRUMENTS.set(rows)
+        SYNC_RUNS.labels("ok").inc()
+        _log.info("sync.instruments", rows=rows, parts=len(events) - 1, n=n)
+
+    async def _keep(self) -> None:
+        await asyncio.to_thread(requests.keep, self._path, self._kept)
+
+    def _say(self, event: str, **data: str) -> None:
+        """Say what is wrong once, and again only when something else is."""
+        if self._said != event + str(data):
+            self._said = event + str(data)
+            _log.warning(event, broker=self._where.broker, **data)
+
+
+async def run(settings: Settings, stop: Stop, checkpoints: AskCheckpoints) -> None:
+    """Run the worker for the first broker in BROKER until the stop."""
+    if settings.redis_url is None:
+        raise SettingError("REDIS_URL", "none", "run bahi up, or set it")
+    where = await reachable(settings, stop)
+    if where is None:
+        return
+    log, archive, clock = RedisLog.connect(settings.redis_url), Archive.at(settings.archive_url), SystemClock()
+    spool = Spool(settings.bahi_data_dir / "spool" / STREAM, STREAM)
+    limits = {"roll_bytes": settings.spool_file_bytes, "roll_seconds": settings.spool_file_seconds}
+    writer = await Writer.open(spool, log, archive, clock, checkpoints, **limits)
+    async with asyncio.TaskGroup() as tasks:
+        writing = tasks.create_task(writer.run())
+        await Worker(settings, where, writer, Reader(log, archive), clock).run(stop)
+        await writer.drained()
+        writing.cancel()
+    await writer.close()
+    await log.close()

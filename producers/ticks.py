@@ -1,0 +1,261 @@
+"""`bahi ticks`: the tick producer of each broker in BROKER; now those that speak Kite.
+
+    requests, WATCHLIST -> subscriptions -> connections (one stream, one writer each) -> handover -> spool -> Redis
+
+Neither Redis nor PostgreSQL is needed once a stream exists: ticks go on into the spool.
+"""
+
+import asyncio
+import uuid
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+
+from events.archive import Archive
+from events.event import Recorded
+from events.messages import Beat, Gap, Lost, unpack
+from events.opening import AskCheckpoints
+from events.reader import Reader
+from events.redis_log import RedisLog
+from events.spool import Spool
+from events.tail import backwards
+from events.writer import Writer
+from producers import requests, subscriptions
+from producers.handover import Handover
+from producers.kite import reactor
+from producers.kite.address import SANDBOX, Address, Tokens, reachable
+from producers.kite.connection import Connection
+from producers.kite.master import Master, is_token
+from producers.kite.rest import Rest
+from producers.subscriptions import Wanted
+from runtime.clock import SystemClock
+from runtime.errors import BadInput, SettingError, TokenRefused, Unreachable
+from runtime.lifecycle import Stop
+from runtime.log import get
+from runtime.settings import Settings
+
+LOOK_SECONDS = 0.5  # how often requests and the vault are looked at
+BEAT_SECONDS = 1.0  # what the log calls a beat
+MASTER_SECONDS_MIN = 60.0  # an unknown name asks for the dump again, at most this often
+MASTER_RETRY_SECONDS = 2.0  # while there is no dump at all
+DRAIN_SECONDS_MAX = 3.0  # at the stop, for what is handed over to reach the disk
+IST = timezone(timedelta(hours=5, minutes=30))
+
+_log = get("ticks")
+
+
+class Line:
+    """One connection with its stream, writer and handover."""
+
+    def __init__(self, connection: Connection, writer: Writer, handover: Handover) -> None:
+        """Made by `Ticker._open_line`."""
+        self.connection, self.writer, self.handover = connection, writer, handover
+        self.beating = reactor.Metronome(connection.beat)
+
+    async def pump(self) -> None:
+        """Bring what is handed over to the disk, for ever."""
+        while True:
+            events = await self.handover.take()
+            await self.writer.append(events)
+            self.handover.done(events)
+
+
+class Ticker:
+    """All connections of one broker."""
+
+    def __init__(self, settings: Settings, where: Address, checkpoints: AskCheckpoints) -> None:
+        """Nothing is opened before `run`."""
+        if settings.redis_url is None:
+            raise SettingError("REDIS_URL", "none", "run bahi up, or set it")
+        self._settings, self._where, self._checkpoints = settings, where, checkpoints
+        self._spools = settings.bahi_data_dir / "spool"
+        self._redis = RedisLog.connect(settings.redis_url)
+        self._archive = Archive.at(settings.archive_url)
+        self._reader = Reader(self._redis, self._archive)
+        self._clock = SystemClock()
+        self._tokens = Tokens(settings, where.broker)
+        self._path = self._spools / f"ticks-{where.broker}.subscriptions.json"
+        self._wanted = requests.load(self._path, Wanted)
+        self._run = uuid.uuid4().hex[:12]
+        self._lines: dict[int, Line] = {}
+        self._master: Master | None = None
+        self._master_at = -MASTER_SECONDS_MIN
+        self._said = ""
+
+    async def run(self, stop: Stop) -> None:
+        """Take ticks until the stop."""
+        reactor.start()
+        async with asyncio.TaskGroup() as tasks:
+            work: list[asyncio.Task[None]] = []
+            await self._open_line(1, tasks, work)
+            while not stop.is_set():
+                await self._look(tasks, work)
+                await stop.pause(LOOK_SECONDS)
+            await self._end()
+            for task in work:
+                task.cancel()
+        for line in self._lines.values():
+            await line.writer.close()
+        await self._redis.close()
+
+    # ---- connections -------------------------------------------------------------------------------------------
+
+    async def _open_line(self, number: int, tasks: asyncio.TaskGroup, work: list[asyncio.Task[None]]) -> None:
+        stream = f"ticks-{self._where.broker}-{number}"
+        folder = self._spools / stream
+        limits = {"roll_bytes": self._settings.spool_file_bytes, "roll_seconds": self._settings.spool_file_seconds}
+        spool = Spool(folder, stream)
+        writer = await Writer.open(spool, self._redis, self._archive, self._clock, self._checkpoints, **limits)
+        connection = Connection(self._where, stream, self._settings.tick_mode, self._run, self._clock)
+        loop = asyncio.get_running_loop()
+        handover = Handover(loop, connection.hold, lambda: reactor.call(connection.let))
+        connection.handover = handover
+        line = self._lines[number] = Line(connection, writer, handover)
+        last_message_ns, gap = await _where_it_ended(folder, stream, self._archive)
+        work += [tasks.create_task(writer.run()), tasks.create_task(line.pump())]
+        reactor.call(connection.take_up, last_message_ns, gap)
+        line.beating.start(BEAT_SECONDS)
+
+    async def _end(self) -> None:
+        """Close the sockets, declare what is not received from here on, and bring all of it to disk and log."""
+        for line in self._lines.values():
+            line.beating.stop()
+            reactor.call(line.connection.close)
+            reactor.call(line.connection.beat)
+        await reactor.settled()
+        try:
+            async with asyncio.timeout(DRAIN_SECONDS_MAX):
+                await asyncio.gather(*(line.handover.emptied() for line in self._lines.values()))
+        except TimeoutError:
+            _log.warning(
+                "ticks.not_drained", waiting_bytes=sum(each.handover.waiting_bytes for each in self._lines.values())
+            )
+        await asyncio.gather(*(line.writer.drained() for line in self._lines.values()))
+
+    # ---- what is wanted ----------------------------------------------------------------------------------------
+
+    async def _look(self, tasks: asyncio.TaskGroup, work: list[asyncio.Task[None]]) -> None:
+        """Follow requests, the vault and the dump; give each connection what it should hold."""
+        await self._follow()
+        await self._learn()
+        today = datetime.now(UTC).astimezone(IST).date()
+        before = dict(self._wanted.assigned)
+        places, left_out = subscriptions.assign(self._wanted, self._chosen(), today)
+        if left_out:
+            limit = subscriptions.CONNECTIONS_MAX * subscriptions.CONNECTION_INSTRUMENTS_MAX
+            self._say("ticks.too_many", found=f"{len(left_out)} instruments above the broker's limit of {limit}")
+        if self._wanted.assigned != before:
+            await asyncio.to_thread(requests.keep, self._path, self._wanted)
+        for number, tokens in places.items():
+            if number not in self._lines:
+                await self._open_line(number, tasks, work)
+            reactor.call(self._lines[number].connection.subscribe, tokens)
+        for line in self._lines.values():
+            self._connect(line)
+
+    def _connect(self, line: Line) -> None:
+        connection = line.connection
+        if connection.refused:
+            self._tokens.refuse(connection.token)
+        try:
+            token = self._tokens.current()
+        except TokenRefused as error:
+            self._say("ticks.waits_for_token", wanted=error.wanted, found=error.found, remedy=error.remedy)
+            return
+        if not connection.token or (connection.refused and token != connection.token):
+            connection.refused = False
+            connection.token = token
+            reactor.call(connection.open, token)
+
+    async def _follow(self) -> None:
+        try:
+            found = await requests.follow(self._reader, self._wanted)
+        except Unreachable as error:
+            self._say("ticks.requests_unreachable", found=error.found)
+            return
+        if found:
+            subscriptions.fold(self._wanted, found)
+            await asyncio.to_thread(requests.keep, self._path, self._wanted)
+
+    async def _learn(self) -> None:
+        """Get the broker's dump where a name is not known from it, or where everything is wanted."""
+        names = self._names()
+        known = self._master is not None and all(is_token(name) or self._master.token(name) for name in names)
+        needed = not names if self._where.broker == SANDBOX else False
+        needed = needed or not all(is_token(name) for name in names)
+        if (
+            not needed
+            or known
+            or self._clock.monotonic() - self._master_at < (MASTER_SECONDS_MIN if self._master else 2)
+        ):
+            return
+        self._master_at = self._clock.monotonic()
+        try:
+            rest = Rest(self._where, self._tokens.current())
+            self._master = Master(await asyncio.to_thread(rest.instruments))
+        except TokenRefused as error:
+            self._say("ticks.waits_for_token", wanted=error.wanted, found=error.found, remedy=error.remedy)
+        except (Unreachable, BadInput) as error:
+            self._say("ticks.waits_for_instruments", wanted=error.wanted, found=error.found)
+        unknown = [name for name in names if self._master and not self._token(name)]
+        if unknown:
+            self._say("ticks.unknown_instruments", found=", ".join(unknown[:20]), remedy="see bahi instruments")
+
+    def _wants_everything(self) -> bool:
+        return self._where.broker == SANDBOX and not self._settings.watchlist
+
+    def _names(self) -> list[str]:
+        given_up = set(self._wanted.given_up)
+        return [each for each in (*self._settings.watchlist, *self._wanted.asked) if each not in given_up]
+
+    def _chosen(self) -> list[int]:
+        names = self._names()
+        chosen = self._master.all_tokens() if self._wants_everything() and self._master else []
+        for name in names:
+            token = self._token(name)
+            if token is not None:
+                chosen.append(token)
+        if not chosen and self._master is None:  # until the dump is there: what was held last
+            chosen = list(self._wanted.assigned)
+        gone = {self._token(name) for name in self._wanted.given_up}
+        return [token for token in chosen if token not in gone]
+
+    def _token(self, name: str) -> int | None:
+        if is_token(name):
+            return int(name)
+        return self._master.token(name) if self._master else None
+
+    def _say(self, event: str, **data: str) -> None:
+        """Say what is wrong once, and again only when something else is."""
+        if self._said != event + str(data):
+            self._said = event + str(data)
+            _log.warning(event, broker=self._where.broker, **data)
+
+
+async def _where_it_ended(folder: Path, stream: str, archive: Archive) -> tuple[int, Lost | None]:
+    """Give the receive time of the last message in the log, and the loss that is still open there."""
+    events: list[Recorded] = []
+    async for piece in backwards(folder, stream, archive):
+        events = piece + events
+        if any(event.type == "feed.beat.v1" for event in piece):
+            break
+    last_ns, gap = 0, None
+    for event in events:
+        if event.type == "feed.beat.v1":
+            last_ns = max(last_ns, unpack(event, Beat).last_message_ns)
+        elif event.type in ("kite.frame.v1", "kite.text.v1"):
+            last_ns = max(last_ns, event.at_ns)
+        elif event.type == "feed.lost.v1":
+            gap = unpack(event, Lost)
+        elif event.type == "feed.gap.v1":
+            gap, last_ns = None, unpack(event, Gap).to_ns
+    return last_ns, gap
+
+
+async def run(settings: Settings, stop: Stop, checkpoints: AskCheckpoints) -> None:
+    """Run the ticker of the first broker in BROKER until the stop.
+
+    checkpoints: asks the highest n that any projector has of a stream, where a stream seems to be new.
+    """
+    where = await reachable(settings, stop)
+    if where is not None:
+        await Ticker(settings, where, checkpoints).run(stop)
