@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import msgspec
 from litestar import get
-from litestar.params import Parameter
+from litestar.params import QueryParameter
 
 from api import paging
 from api.tables import Tables
@@ -53,11 +53,11 @@ class CandlePage(msgspec.Struct):
 @get("/api/historical/candles", summary="Candles of one instrument", tags=["market data"])
 async def list_candles(
     tables: Tables,
-    instrument_token: Annotated[int, Parameter(ge=1)],
+    instrument_token: Annotated[int, QueryParameter(ge=1)],
     interval: Interval = "1m",
-    start: Annotated[str | None, Parameter(query="from")] = None,
-    end: Annotated[str | None, Parameter(query="to")] = None,
-    limit: Annotated[int, Parameter(ge=1, le=PAGE_MAX)] = PAGE_DEFAULT,
+    start: Annotated[str | None, QueryParameter(name="from")] = None,
+    end: Annotated[str | None, QueryParameter(name="to")] = None,
+    limit: Annotated[int, QueryParameter(ge=1, le=PAGE_MAX)] = PAGE_DEFAULT,
     cursor: str | None = None,
 ) -> CandlePage:
     """Give candles whose beginning lies in [from, to], both included; a time without offset is Indian time."""

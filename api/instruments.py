@@ -6,7 +6,7 @@ from typing import Annotated
 import msgspec
 from litestar import Request, get, post
 from litestar.datastructures import State
-from litestar.params import Parameter
+from litestar.params import QueryParameter
 
 from api import paging
 from api.answers import NotFound
@@ -93,8 +93,8 @@ async def list_instruments(
     segment: str | None = None,
     instrument_type: str | None = None,
     expiry: date | None = None,
-    search: Annotated[str | None, Parameter(max_length=SEARCH_CHARACTERS_MAX)] = None,
-    limit: Annotated[int, Parameter(ge=1, le=PAGE_MAX)] = PAGE_DEFAULT,
+    search: Annotated[str | None, QueryParameter(max_length=SEARCH_CHARACTERS_MAX)] = None,
+    limit: Annotated[int, QueryParameter(ge=1, le=PAGE_MAX)] = PAGE_DEFAULT,
     cursor: str | None = None,
 ) -> InstrumentPage:
     """Give the instruments of the newest dumps; `search` looks into symbol and name, exact symbols first."""

@@ -5,7 +5,7 @@ from typing import Annotated
 import msgspec
 from litestar import MediaType, Response, get
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import Parameter
+from litestar.params import QueryParameter
 
 from api.answers import NotFound
 from api.live import Live
@@ -65,7 +65,7 @@ async def latest_of_one(live: Live, token: int) -> Response[bytes]:
 )
 async def latest_of_many(
     live: Live,
-    wanted: Annotated[str | None, Parameter(query="tokens", description="408065,256265; all if left out")] = None,
+    wanted: Annotated[str | None, QueryParameter(name="tokens", description="408065,256265; all if left out")] = None,
 ) -> Response[bytes]:
     """Give the latest ticks of those of `tokens` that have one, in the order asked for."""
     found = live.prices.json_of(_tokens(wanted) if wanted else sorted(live.prices.tokens()))

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import msgspec
 from litestar import get
-from litestar.params import Parameter
+from litestar.params import QueryParameter
 
 from api import paging
 from api.feeds import FeedView
@@ -188,8 +188,8 @@ async def read_status(watch: Watch) -> Status:
 async def list_gaps(
     tables: Tables,
     stream: str | None = None,
-    still_open: Annotated[bool | None, Parameter(query="open")] = None,
-    limit: Annotated[int, Parameter(ge=1, le=PAGE_MAX)] = PAGE_DEFAULT,
+    still_open: Annotated[bool | None, QueryParameter(name="open")] = None,
+    limit: Annotated[int, QueryParameter(ge=1, le=PAGE_MAX)] = PAGE_DEFAULT,
     cursor: str | None = None,
 ) -> GapPage:
     """Give the losses of feed, the newest first; `open=true` for those that last."""

@@ -14,11 +14,13 @@ import zlib
 from collections.abc import Callable
 
 from events.event import EVENT_BYTES_MAX, Event, Recorded
-from runtime.errors import BadEvent, BadInput, UnknownEvent
+from runtime.errors import BadInput, LogRotten, UnknownEvent
 
 _HEAD = struct.Struct(">IQqB")
 _AFTER_CRC = struct.Struct(">QqB")
 HEAD_BYTES = _HEAD.size
+CHECKSUM_BYTES = 4
+N_OFFSET = 4  # of n in an entry
 
 KNOWN_TYPES = frozenset(
     {
@@ -45,22 +47,33 @@ KNOWN_TYPES = frozenset(
 UPCASTERS: dict[str, Callable[[Recorded], Recorded]] = {}
 
 
-def encode(n: int, event: Event) -> bytes:
-    """Give the entry of `event` as number `n`. Raises BadInput for a payload above EVENT_BYTES_MAX."""
+def check(event: Event) -> None:
+    """Raise BadInput where an event cannot be put into the log, so that its writer is never stopped by it."""
     if len(event.payload) > EVENT_BYTES_MAX:
         raise BadInput(
             f"a payload of at most {EVENT_BYTES_MAX} bytes",
             f"{len(event.payload)} bytes of {event.type}",
             "send it in numbered parts",
         )
+    if event.type not in KNOWN_TYPES:
+        raise BadInput("an event type of this version of Bahi", repr(event.type), "declare it in events.codec")
+
+
+def encode(n: int, event: Event) -> bytes:
+    """Give the entry of `event` as number `n`; see `check` for what can be put into the log."""
     name = event.type.encode("ascii")
     body = _AFTER_CRC.pack(n, event.at_ns, len(name)) + name + event.payload
-    return zlib.crc32(body).to_bytes(4, "big") + body
+    return zlib.crc32(body).to_bytes(CHECKSUM_BYTES, "big") + body
 
 
 def entry_n(entry: bytes) -> int:
     """Give the number that stands in an entry, unchecked."""
     return int.from_bytes(entry[4:12], "big")
+
+
+def entry_at_ns(entry: bytes) -> int:
+    """Give the receive time that stands in an entry, unchecked."""
+    return int.from_bytes(entry[12:20], "big", signed=True)
 
 
 def intact(entry: bytes) -> bool:
@@ -71,10 +84,10 @@ def intact(entry: bytes) -> bool:
 def decode(stream: str, entry: bytes) -> Recorded:
     """Give the event of an entry, in its newest version.
 
-    Raises BadEvent for a broken entry and UnknownEvent for a type of a newer Bahi.
+    Raises LogRotten for a broken entry and UnknownEvent for a type of a newer Bahi.
     """
     if not intact(entry):
-        raise BadEvent(
+        raise LogRotten(
             f"an intact entry of {stream}",
             f"{len(entry)} bytes with a wrong checksum",
             "run bahi verify; the archive or the spool may have the good copy",

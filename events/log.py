@@ -22,12 +22,16 @@ class Appended(msgspec.Struct, frozen=True):
 class Log(Protocol):
     """A stream store that compares before it appends."""
 
-    async def append(self, stream: str, entries: Sequence[bytes], archived: int) -> Appended:
+    async def append(
+        self, stream: str, entries: Sequence[bytes], archived: int, previous: bytes | None = None
+    ) -> Appended:
         """Append entries, in order, comparing those that are there already.
 
-        Accepted: n = last + 1; a repeat with the same bytes; a jump to n where n - 1 <= archived. Entries before the
-        one at which a gap shows may have been taken. Raises LogRefused where the log holds other bytes under an n,
-        Unreachable where no answer came: then nothing is known, and `last` must be asked.
+        Accepted: n = last + 1, where `previous` (the entry before the first, as the caller has it) is what stands
+        there; a repeat with the same bytes; a jump to n where n - 1 <= archived. Because of `previous` no server that
+        was put in the other's place unnoticed is written to, whoever reconnects. Raises LogRefused where the log holds
+        other bytes under an n, or none any more; Unreachable where no answer came: then nothing is known, and `last`
+        must be asked.
         """
         ...
 

@@ -14,18 +14,22 @@ class MemoryLog:
 
     def __init__(self) -> None:
         """Begin with no stream."""
-        self._entries: dict[str, dict[int, bytes]] = {}
+        self._entries: dict[str, dict[int, bytes]] = {}  # by n, in growing order
         self._grown = asyncio.Condition()
 
-    async def append(self, stream: str, entries: Sequence[bytes], archived: int) -> Appended:
+    async def append(
+        self, stream: str, entries: Sequence[bytes], archived: int, previous: bytes | None = None
+    ) -> Appended:
         """Append entries, in order, comparing those that are there already (see `events.log`)."""
         held = self._entries.setdefault(stream, {})
-        last = max(held, default=0)
+        last = _last(held)
+        if previous is not None and codec.entry_n(entries[0]) == last + 1 and held.get(last, previous) != previous:
+            raise _refused(stream, last)
         for entry in entries:
             n = codec.entry_n(entry)
             if n <= last:
                 if held.get(n) != entry:
-                    raise LogRefused(f"entry {n} of {stream} as sent", "another content, or none", "stop one writer")
+                    raise _refused(stream, n)
             elif n == last + 1 or n - 1 <= archived:
                 held[n] = entry
                 last = n
@@ -47,20 +51,20 @@ class MemoryLog:
 
     def _after(self, stream: str, after: int, limit: int) -> list[bytes]:
         held = self._entries.get(stream, {})
-        numbers = list(held)  # appended in growing order
+        numbers = list(held)
         start = bisect_right(numbers, after)
         return [held[n] for n in numbers[start : start + limit]]
 
     async def last(self, stream: str) -> tuple[int, bytes | None]:
         """Give the last n with its entry, or (0, None)."""
         held = self._entries.get(stream, {})
-        n = max(held, default=0)
+        n = _last(held)
         return n, held.get(n)
 
     async def trim(self, stream: str, upto: int) -> int:
         """Drop entries with n <= upto but never the last one; give how many."""
         held = self._entries.get(stream, {})
-        last = max(held, default=0)
+        last = _last(held)
         gone = [n for n in held if n <= upto and n != last]
         for n in gone:
             del held[n]
@@ -69,3 +73,11 @@ class MemoryLog:
     async def streams(self) -> list[str]:
         """Give the names of all streams that hold an entry."""
         return sorted(stream for stream, held in self._entries.items() if held)
+
+
+def _last(held: dict[int, bytes]) -> int:
+    return next(reversed(held), 0)
+
+
+def _refused(stream: str, n: int) -> LogRefused:
+    return LogRefused(f"entry {n} of {stream} as this writer has it", "another content, or none", "stop one writer")

@@ -29,8 +29,11 @@ class Reader:
 
         Waits up to block_ms for the first. Raises Unreachable, and HoleInLog where the next n is in no store.
         """
+        return [codec.decode(stream, entry) for entry in await self._entries(stream, after, limit, block_ms)]
+
+    async def _entries(self, stream: str, after: int, limit: int, block_ms: int) -> list[bytes]:
         if stream in self._far_behind:
-            found = await self._far.read(stream, after, limit)
+            found = await self._archived(stream, after, limit)
             if found:
                 return found
             self._far_behind.discard(stream)
@@ -38,10 +41,10 @@ class Reader:
         dense = _dense(entries, after)
         if dense:
             self._empty_reads[stream] = 0
-            return [codec.decode(stream, entry) for entry in dense]
+            return dense
         if not entries and not self._time_to_look_back(stream):
             return []
-        found = await self._far.read(stream, after, limit)
+        found = await self._archived(stream, after, limit)
         if found:
             self._far_behind.add(stream)
         elif entries:
@@ -51,6 +54,9 @@ class Reader:
                 "run bahi verify; the writer's spool may still have it: start that writer",
             )
         return found
+
+    async def _archived(self, stream: str, after: int, limit: int) -> list[bytes]:
+        return _dense(await self._far.entries(stream, after + 1, limit), after)
 
     def _time_to_look_back(self, stream: str) -> bool:
         reads = self._empty_reads.get(stream, 0)

@@ -4,10 +4,10 @@ The client's own retries are off: a command that is sent again without the compa
 doubled. Reading and appending have connections of their own, so that a blocked read never holds up an append.
 """
 
-import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from importlib.resources import files
+from typing import Any
 
 import redis.asyncio
 import redis.exceptions
@@ -34,6 +34,7 @@ class RedisLog:
     def __init__(self, client: redis.asyncio.Redis) -> None:
         """Take a client made by `connect`."""
         self._client = client
+        self._command: Callable[..., Awaitable[Any]] = client.execute_command  # the library leaves it untyped
         self._append = client.register_script(_APPEND)
         self._trim = client.register_script(_TRIM)
 
@@ -55,16 +56,19 @@ class RedisLog:
         client.set_response_callback("XREVRANGE", _raw)
         return cls(client)
 
-    async def append(self, stream: str, entries: Sequence[bytes], archived: int) -> Appended:
+    async def append(
+        self, stream: str, entries: Sequence[bytes], archived: int, previous: bytes | None = None
+    ) -> Appended:
         """Append entries, in order, comparing those that are there already (see `events.log`)."""
+        checksum = previous[: codec.CHECKSUM_BYTES] if previous is not None else b""
         async with _reaching(f"append to {stream}"):
-            answer = await self._append(keys=[stream], args=[archived, codec.entry_n(entries[0]), *entries])
+            answer = await self._append(keys=[stream], args=[archived, codec.entry_n(entries[0]), checksum, *entries])
         status, number = bytes(answer[0]), int(answer[1])
         if status == b"differs":
             raise LogRefused(
                 f"entry {number} of {stream} as this writer has it",
                 "another content, or none, under that n in Redis",
-                "stop the other writer of this stream; if there is none, a disk or Redis forgot: see docs/durability.md",
+                "stop the other writer of this stream; if there is none, a disk forgot: see docs/durability.md",
             )
         return Appended(number, gap=status == b"gap")
 
@@ -74,7 +78,7 @@ class RedisLog:
         if block_ms > 0:
             command += ["BLOCK", min(block_ms, BLOCK_MS_MAX)]
         async with _reaching(f"read of {stream}"):
-            answer = await self._client.execute_command(*command, "STREAMS", stream, f"{after}-0")
+            answer = await self._command(*command, "STREAMS", stream, f"{after}-0")
         if not answer:
             return []
         return [fields[1] for _, fields in answer[0][1]]
@@ -82,7 +86,7 @@ class RedisLog:
     async def last(self, stream: str) -> tuple[int, bytes | None]:
         """Give the last n with its entry, or (0, None)."""
         async with _reaching(f"last entry of {stream}"):
-            answer = await self._client.execute_command("XREVRANGE", stream, "+", "-", "COUNT", 1)
+            answer = await self._command("XREVRANGE", stream, "+", "-", "COUNT", 1)
         if not answer:
             return 0, None
         (entry_id, fields) = answer[0]
@@ -100,7 +104,7 @@ class RedisLog:
         return sorted(name.decode() for name in names)
 
     async def mark(self, stream: str, projector: str, n: int) -> None:
-        """Set the projector's consumer group to n, for operators to see; the checkpoint alone is the truth (rule 10)."""
+        """Set the projector's consumer group to n, for operators to see: the checkpoint alone is the truth."""
         async with _reaching(f"position of {projector}"):
             try:
                 await self._client.xgroup_setid(stream, projector, f"{n}-0")
@@ -115,8 +119,8 @@ class RedisLog:
         await self._client.aclose()
 
 
-def _raw(answer: object, **_: object) -> object:
-    return answer
+def _raw(response: Any, **_: Any) -> Any:
+    return response
 
 
 @asynccontextmanager
@@ -124,7 +128,7 @@ async def _reaching(what: str) -> AsyncIterator[None]:
     """Turn every way in which a server fails to answer into Unreachable."""
     try:
         yield
-    except (redis.exceptions.RedisError, OSError, asyncio.TimeoutError) as error:
+    except (redis.exceptions.RedisError, OSError, TimeoutError) as error:
         raise Unreachable(
             f"Redis to answer: {what}", f"{type(error).__name__}: {error}", "it is tried again; is REDIS_URL right?"
         ) from error

@@ -4,12 +4,13 @@
 
 A chunk is one zstd frame over whole spool records (`length u32 | entry`) of at most CHUNK_SECONDS and CHUNK_BYTES;
 chunks of seconds compress two to three times better than single frames. The index names each chunk's place, first
-and last n, first and last receive time and checksum, so that any n or time is found by one range read.
+and last n, first and last receive time and checksum, so that any n or time is found by one range read. Chunks lie
+side by side, so that every byte of the file is under a checksum or has one right value.
 """
 
 import struct
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 import msgspec
 import zstandard
@@ -55,6 +56,11 @@ class Index(msgspec.Struct, frozen=True):
         """Bytes of all its records before compression."""
         return sum(chunk.raw for chunk in self.chunks)
 
+    @property
+    def packed(self) -> int:
+        """Bytes of all its chunks as stored."""
+        return sum(chunk.size for chunk in self.chunks)
+
 
 def build(stream: str, entries: Iterable[bytes]) -> bytes:
     """Give the segment of these entries, which must be dense and at least one."""
@@ -64,7 +70,7 @@ def build(stream: str, entries: Iterable[bytes]) -> bytes:
         raw = b"".join([spool.record(entry) for entry in group])
         packed = compress(raw)
         numbers = (codec.entry_n(group[0]), codec.entry_n(group[-1]))
-        times = [_at_ns(entry) for entry in group]
+        times = [codec.entry_at_ns(entry) for entry in group]
         chunks.append(Chunk(offset, len(packed), len(raw), *numbers, min(times), max(times), zlib.crc32(packed)))
         pieces.append(packed)
         offset += len(packed)
@@ -76,14 +82,19 @@ def build(stream: str, entries: Iterable[bytes]) -> bytes:
 
 def read_index(read: RangeReader, name: str) -> Index:
     """Give the index of a segment. Raises ArchiveRotten where the segment is cut short or rotten."""
+    return _read_index(read, name)[0]
+
+
+def _read_index(read: RangeReader, name: str) -> tuple[Index, int]:
+    """Give the index and its offset."""
     footer = read(-FOOTER_BYTES, FOOTER_BYTES)
     if len(footer) != FOOTER_BYTES or footer[-len(END) :] != END:
         raise _rotten(name, "no end mark")
     offset, size, crc, _ = _FOOTER.unpack(footer)
     packed = read(offset, size)
-    if zlib.crc32(packed) != crc:
+    if len(packed) != size or zlib.crc32(packed) != crc:
         raise _rotten(name, "an index with a wrong checksum")
-    return msgspec.json.decode(packed, type=Index)
+    return msgspec.json.decode(packed, type=Index), offset
 
 
 def read_chunk(read: RangeReader, name: str, chunk: Chunk) -> list[bytes]:
@@ -93,26 +104,38 @@ def read_chunk(read: RangeReader, name: str, chunk: Chunk) -> list[bytes]:
         raise _rotten(name, f"a wrong checksum of n = {chunk.first}..{chunk.last}")
     raw = zstandard.ZstdDecompressor().decompress(packed, max_output_size=chunk.raw)
     entries = [entry for _, entry in spool.records(raw)]
-    if len(entries) != chunk.last - chunk.first + 1:
+    if [codec.entry_n(entry) for entry in entries] != list(range(chunk.first, chunk.last + 1)):
         raise _rotten(name, f"{len(entries)} records for n = {chunk.first}..{chunk.last}")
     return entries
 
 
-def _grouped(entries: Iterable[bytes]) -> Iterable[list[bytes]]:
+def read_all(read: RangeReader, name: str) -> Iterator[list[bytes]]:
+    """Give all entries, chunk by chunk, and look at every byte. Raises ArchiveRotten where one is not as written."""
+    if read(0, len(MAGIC)) != MAGIC:
+        raise _rotten(name, "no mark at its beginning")
+    index, index_offset = _read_index(read, name)
+    offset, n = len(MAGIC), index.first
+    for chunk in index.chunks:
+        if (chunk.offset, chunk.first) != (offset, n):
+            raise _rotten(name, f"n = {chunk.first} at byte {chunk.offset} where n = {n} belongs at byte {offset}")
+        yield read_chunk(read, name, chunk)
+        offset, n = chunk.offset + chunk.size, chunk.last + 1
+    if (offset, n) != (index_offset, index.last + 1):
+        raise _rotten(name, f"an end at n = {n - 1}, byte {offset}; its index says {index.last}, {index_offset}")
+
+
+def _grouped(entries: Iterable[bytes]) -> Iterator[list[bytes]]:
     group: list[bytes] = []
     size = 0
     for entry in entries:
-        if group and (size + len(entry) > CHUNK_BYTES or _at_ns(entry) - _at_ns(group[0]) > CHUNK_SECONDS * 10**9):
+        late = group and codec.entry_at_ns(entry) - codec.entry_at_ns(group[0]) > CHUNK_SECONDS * 10**9
+        if group and (late or size + len(entry) > CHUNK_BYTES):
             yield group
             group, size = [], 0
         group.append(entry)
         size += len(entry)
     if group:
         yield group
-
-
-def _at_ns(entry: bytes) -> int:
-    return int.from_bytes(entry[12:20], "big", signed=True)
 
 
 def _rotten(name: str, found: str) -> ArchiveRotten:

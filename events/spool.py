@@ -1,6 +1,7 @@
 """The spool: a stream's records on this machine's disk, before anyone else knows of them.
 
-Promise: what `commit` returned for is on the disk, in order, dense in n, and stays there until it is in the archive.
+Promise: what `write` and `sync` returned for is on the disk, in order, dense in n, and stays there until it is in the
+archive.
 
     <data>/spool/<stream>/lock                        held by the one writer (design rule 1)
     <data>/spool/<stream>/00000000000000000001.spool  the first n of the file is its name
@@ -10,28 +11,45 @@ A file is a header and records; a record is a length and an entry of `events.cod
 
     "BAHISPL1" | length u16, stream | first n u64 | crc32 of all this u32 | (length u32 | entry)*
 
-Failures. A crash leaves a torn tail in the youngest file: it was never synced, so nobody was told of it, and it is
-cut at the next start. A bad record anywhere else is a disk that forgot: `SpoolMismatch`. A full disk leaves the file
-as it was and raises `Unreachable`; a failed fdatasync is never tried again, because the kernel may have dropped the
-pages that it could not write: the process ends, and the next start reads what is really there.
+The length's top bit is set on the record that opens a commit. A commit is written only when the one before it is
+synced, and that is what tells two kinds of damage apart:
+
+- a torn tail: a crash leaves a part of the last commit, perhaps without its beginning. It was never synced, so nobody
+  was told of it, and it is cut at the next start;
+- a disk that forgot: a bad record in a closed file, or one behind which another commit opens. It had been synced, and
+  perhaps no one else has it: `SpoolMismatch`.
+
+Other failures. A full disk leaves the file as it was and raises `Unreachable`; a failed fdatasync is never tried
+again, because the kernel may have dropped the pages that it could not write: the process ends, and the next start
+reads what is really there.
 """
 
 import fcntl
 import os
 import struct
+import threading
 import zlib
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
+import msgspec
+
 from events import codec, disk
+from events.event import EVENT_BYTES_MAX
 from runtime.errors import SpoolMismatch
 
 MAGIC = b"BAHISPL1"
 SUFFIX = ".spool"
 NAME_DIGITS = 20  # names sort as numbers up to 2^64
+NAME_PATTERN = "[0-9]" * NAME_DIGITS
 RECORD_HEAD = struct.Struct(">I")
+OPENS_COMMIT = 1 << 31
+ENTRY_BYTES_MAX = codec.HEAD_BYTES + 255 + EVENT_BYTES_MAX
+assert ENTRY_BYTES_MAX < OPENS_COMMIT, "the length of an entry leaves the top bit free"
+SEARCH_RECORDS_MAX = 256  # a bad page of 4 KB held at most about a hundred; behind it the numbers go on
 _FIRST = struct.Struct(">Q")
-ENTRY_BYTES_MAX = codec.HEAD_BYTES + 255 + codec.EVENT_BYTES_MAX
+_KEEP_ASIDE = "the disk is failing or the file was changed: keep the file aside and see docs/durability.md"
 
 
 def file_name(first: int) -> str:
@@ -46,16 +64,16 @@ def header(stream: str, first: int) -> bytes:
     return head + zlib.crc32(head).to_bytes(4, "big")
 
 
-def record(entry: bytes) -> bytes:
+def record(entry: bytes, opens_commit: bool = False) -> bytes:
     """Give an entry as it stands in a file."""
-    return RECORD_HEAD.pack(len(entry)) + entry
+    return RECORD_HEAD.pack(len(entry) | (OPENS_COMMIT if opens_commit else 0)) + entry
 
 
 def records(content: bytes | memoryview, start: int = 0) -> Iterator[tuple[int, bytes]]:
     """Give (offset behind it, entry) for each whole record from `start` on, up to the first that is not."""
     end = len(content)
     while start + RECORD_HEAD.size <= end:
-        (size,) = RECORD_HEAD.unpack_from(content, start)
+        size = RECORD_HEAD.unpack_from(content, start)[0] & ~OPENS_COMMIT
         stop = start + RECORD_HEAD.size + size
         if size > ENTRY_BYTES_MAX or stop > end:
             return
@@ -66,6 +84,31 @@ def records(content: bytes | memoryview, start: int = 0) -> Iterator[tuple[int, 
         start = stop
 
 
+def opens_later(rest: bytes, n: int) -> bool:
+    """Say whether in `rest`, which begins with a record n that is not whole, a whole record opens a later commit."""
+    head = RECORD_HEAD.size + codec.N_OFFSET
+    for later in range(n + 1, n + 1 + SEARCH_RECORDS_MAX):
+        at = rest.find(_FIRST.pack(later))
+        while at >= 0:
+            if at >= head and _opens_commit(rest, at - head):
+                return True
+            at = rest.find(_FIRST.pack(later), at + 1)
+    return False
+
+
+def _opens_commit(rest: bytes, start: int) -> bool:
+    (size,) = RECORD_HEAD.unpack_from(rest, start)
+    return bool(size & OPENS_COMMIT) and next(records(rest, start), None) is not None
+
+
+class Scan(msgspec.Struct, frozen=True):
+    """What a file holds: its whole entries, the offset behind the last of them, the bytes that follow."""
+
+    entries: list[bytes]
+    good: int
+    rest: bytes
+
+
 class SpoolFile:
     """One file of a spool, as it is on the disk now."""
 
@@ -74,40 +117,46 @@ class SpoolFile:
         self.path = path
         self.first = int(path.name.removesuffix(SUFFIX))
 
-    def entries(self, stream: str) -> list[bytes]:
-        """Read all whole entries. Raises SpoolMismatch for a wrong header or an n out of order."""
-        return self.scan(stream)[0]
-
-    def scan(self, stream: str) -> tuple[list[bytes], int, int]:
-        """Read the file: its whole entries, the offset behind the last of them, the size of the file."""
+    def scan(self, stream: str) -> Scan:
+        """Read the file. Raises SpoolMismatch for a wrong header or an n out of order."""
         content = self.path.read_bytes()
         head = header(stream, self.first)
         if content[: len(head)] != head:
-            raise SpoolMismatch(
-                f"a spool file of {stream} from {self.first}",
-                f"another header in {self.path}",
-                "the disk is failing or the file was changed: keep it aside and see docs/durability.md",
-            )
-        entries, good = [], len(head)
-        for good, entry in records(content, len(head)):
-            if codec.entry_n(entry) != self.first + len(entries):
-                raise SpoolMismatch(
-                    f"n = {self.first + len(entries)} in {self.path}",
-                    f"n = {codec.entry_n(entry)}",
-                    "the file was changed: keep it aside and see docs/durability.md",
-                )
+            raise self._mismatch(f"a spool file of {stream} from {self.first}", "another header")
+        entries: list[bytes] = []
+        good = len(head)
+        for stop, entry in records(content, good):
+            n = self.first + len(entries)
+            if codec.entry_n(entry) != n:
+                raise self._mismatch(f"n = {n}", f"n = {codec.entry_n(entry)}")
             entries.append(entry)
-        return entries, good, len(content)
+            good = stop
+        return Scan(entries, good, content[good:])
+
+    def entries(self, stream: str) -> list[bytes]:
+        """Read all whole entries. Raises as `scan` does."""
+        return self.scan(stream).entries
+
+    def closed_entries(self, stream: str, last: int) -> list[bytes]:
+        """Read a closed file, which must hold all up to n = last and nothing more. Raises SpoolMismatch."""
+        scan = self.scan(stream)
+        end = self.first + len(scan.entries) - 1
+        if scan.rest or end != last:
+            raise self._mismatch(f"whole records up to n = {last}", f"{len(scan.rest)} bytes behind n = {end}")
+        return scan.entries
+
+    def _mismatch(self, wanted: str, found: str) -> SpoolMismatch:
+        return SpoolMismatch(f"{wanted} in {self.path}", found, _KEEP_ASIDE)
 
 
-def closed_files(folder: Path) -> list[SpoolFile]:
-    """Give the closed files of a spool folder, oldest first: all but the youngest."""
-    return spool_files(folder)[:-1]
+def closed_files(folder: Path) -> list[tuple[SpoolFile, int]]:
+    """Give the closed files of a spool folder, oldest first, each with its last n: all but the youngest."""
+    return [(file, younger.first - 1) for file, younger in pairwise(spool_files(folder))]
 
 
 def spool_files(folder: Path) -> list[SpoolFile]:
     """Give the files of a spool folder, oldest first."""
-    return [SpoolFile(path) for path in sorted(folder.glob("*" + SUFFIX))]
+    return [SpoolFile(path) for path in sorted(folder.glob(NAME_PATTERN + SUFFIX))]
 
 
 class Spool:
@@ -117,7 +166,7 @@ class Spool:
         """Take the folder's lock. Raises SpoolMismatch where another process has it. Nothing is read yet."""
         self.folder = folder
         self.stream = stream
-        folder.mkdir(parents=True, exist_ok=True)
+        disk.make_folder(folder)
         self._lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -129,39 +178,48 @@ class Spool:
                 "stop that one first; a stream has one writer",
             ) from None
         self.first = 0  # of the youngest file
-        self.last = 0  # n of the last record on disk; 0 while there is no file
+        self.last = 0  # n of the last record written; 0 while there is none
         self.size = 0  # bytes of the youngest file
+        self._path = folder / file_name(0)
         self._handle = -1
+        # Held while a thread writes: a cancelled caller lets go of the spool only when its write has ended.
+        self._busy = threading.Lock()
 
     def load(self) -> bool:
-        """Read what is on the disk, cutting a torn tail of the youngest file; say whether there is anything.
+        """Read what is on the disk, cutting a torn tail of the youngest file; say whether it holds any record.
 
         Raises SpoolMismatch for a bad record in any other place.
         """
+        for file, last in closed_files(self.folder):
+            try:
+                file.closed_entries(self.stream, last)
+            except FileNotFoundError:
+                continue  # archived and removed since the listing
         files = spool_files(self.folder)
-        for file, younger in zip(files, files[1:], strict=False):
-            entries, good, size = file.scan(self.stream)
-            if good != size or file.first + len(entries) != younger.first:
-                raise SpoolMismatch(
-                    f"whole records up to {younger.first - 1} in {file.path}",
-                    f"a bad one behind {file.first + len(entries) - 1}",
-                    "the disk is failing: keep the file aside and see docs/durability.md",
-                )
         if not files:
             return False
-        entries, good, size = files[-1].scan(self.stream)
-        self._open(files[-1].path, files[-1].first, files[-1].first + len(entries) - 1, good)
-        if good != size:
-            os.ftruncate(self._handle, good)
+        youngest, scan = files[-1], files[-1].scan(self.stream)
+        last = youngest.first + len(scan.entries) - 1
+        if opens_later(scan.rest, last + 1):
+            raise SpoolMismatch(
+                f"a whole record {last + 1} in {youngest.path}", "a bad one, with later commits behind it", _KEEP_ASIDE
+            )
+        self._open(youngest.path, youngest.first, last, scan.good)
+        if scan.rest:
+            os.ftruncate(self._handle, scan.good)
         disk.sync(self._handle)  # before anything is sent from it (rule 7a)
-        return True
+        return last > 0
 
     def begin(self, first: int) -> None:
-        """Close the youngest file by the existence of a new, empty one that begins at n = first."""
+        """Close the youngest file by the existence of a new, empty one that begins at n = first.
+
+        Raises Unreachable on a full disk; then nothing has changed.
+        """
         assert first == self.last + 1 or self.last == 0, "files follow each other without a hole"
         path = self.folder / file_name(first)
-        disk.create(path, header(self.stream, first))
-        self._open(path, first, first - 1, len(header(self.stream, first)))
+        with self._busy:
+            disk.create(path, header(self.stream, first))
+            self._open(path, first, first - 1, len(header(self.stream, first)))
 
     def _open(self, path: Path, first: int, last: int, size: int) -> None:
         if self._handle >= 0:
@@ -170,37 +228,47 @@ class Spool:
         self._path, self.first, self.last, self.size = path, first, last, size
 
     def write(self, entries: list[bytes]) -> None:
-        """Write entries behind the last one; they count after `sync`. Raises Unreachable on a full disk."""
+        """Write one commit behind the last one; it counts after `sync`. Raises Unreachable on a full disk."""
         assert codec.entry_n(entries[0]) == self.last + 1, "n is dense"
-        content = b"".join([record(entry) for entry in entries])
-        disk.append(self._handle, content, self._path)
-        self.last += len(entries)
-        self.size += len(content)
+        content = record(entries[0], opens_commit=True) + b"".join([record(entry) for entry in entries[1:]])
+        with self._busy:
+            disk.append(self._handle, content, self._path)
+            self.last += len(entries)
+            self.size += len(content)
         assert codec.entry_n(entries[-1]) == self.last
 
     def sync(self) -> None:
         """Wait until all that was written is on the disk."""
-        disk.sync(self._handle)
+        with self._busy:
+            disk.sync(self._handle)
 
     def read(self, n: int) -> list[bytes]:
-        """Give the entries from n to the end of the file that holds it; nothing where no file does (see archive)."""
+        """Give the entries from n to the end of the file that holds it, synced or not; none where no file does.
+
+        Where no file holds an n of the past the archive does. Raises SpoolMismatch where the file should hold it.
+        """
+        written = self.last  # asked first: what is written by now is in the file that is read next
         holding = [file for file in spool_files(self.folder) if file.first <= n]
         if not holding:
             return []
         try:
             entries = holding[-1].entries(self.stream)
-        except FileNotFoundError:  # archived and deleted between the listing and the reading
+        except FileNotFoundError:  # archived and removed between the listing and the reading
             return []
-        return entries[n - holding[-1].first :]
+        found = entries[n - holding[-1].first :]
+        if not found and n <= written:
+            raise SpoolMismatch(f"a whole record {n} in {holding[-1].path}", "a bad one at or before it", _KEEP_ASIDE)
+        return found
 
     def oldest(self) -> int:
-        """Give the first n that the spool still holds; last + 1 where it holds none."""
+        """Give the first n that the spool still holds, or would hold next; last + 1 where it has no file."""
         files = spool_files(self.folder)
         return files[0].first if files else self.last + 1
 
     def close(self) -> None:
-        """Let go of file and lock."""
-        if self._handle >= 0:
-            os.close(self._handle)
-            self._handle = -1
-        os.close(self._lock)
+        """Let go of file and lock, once no write is under way."""
+        with self._busy:
+            if self._handle >= 0:
+                os.close(self._handle)
+                self._handle = -1
+            os.close(self._lock)

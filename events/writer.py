@@ -9,27 +9,28 @@ States of the send loop:
 
     ASKING   the last n in Redis is not known: read it together with its entry, compare that with our own record,
              and go on behind it; also after every lost answer, every gap, and while nothing is sent for a second
-    SENDING  batches from `recent`, or from the spool where Redis was away for long
+    SENDING  batches from `recent`, or from the spool where Redis was away for long; each names the entry before it,
+             so that a server that took another's place between two batches is found out by the append itself
 
 Failures. Redis slow or gone: the spool goes on, sending is tried again for ever with growing waits. Redis lost its
 tail or everything: ASKING finds the lower last n and sends again from there; what is archived already is jumped.
 Redis holds another content, or more than the disk: `LogRefused` or `SpoolMismatch` ends the process, because two
 writers are at work or a disk forgot. The disk is full: nothing is accepted until there is room, and the caller waits.
+The archive is away: it is only asked where Redis must be filled across it, and once for the spool's place behind it.
 """
 
 import asyncio
-import socket
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 
 from events import codec
 from events.archive import Archive
 from events.event import Event
 from events.log import Log
-from events.messages import Takeover, pack
+from events.opening import AskCheckpoints, behind_archive, mismatch, takeover
 from events.spool import Spool
 from runtime.clock import Clock
-from runtime.errors import SpoolMismatch, Unreachable
+from runtime.errors import Unreachable
 from runtime.log import get
 from runtime.waiting import Backoff
 
@@ -39,15 +40,15 @@ RECENT_BYTES_MAX = 32 * 1024 * 1024  # kept in memory for sending; behind it the
 IDLE_CHECK_SECONDS = 1.0  # a quiet writer asks Redis for its last n this often: it may have lost its tail
 CLOSE_SECONDS_MAX = 3.0  # for Redis to take the rest at a stop; what it has not taken is on the disk
 
-AskCheckpoints = Callable[[str], Awaitable[int]]  # the highest n that any projector has of a stream; raises Unreachable
-
 _log = get("writer")
 
 
 class Writer:
-    """Owner of one stream. Its verbs: open, append, run, close."""
+    """Owner of one stream. Its verbs: open, append, run, drained, close."""
 
-    def __init__(self, spool: Spool, log: Log, archive: Archive, clock: Clock, roll_bytes: int, roll_seconds: int) -> None:
+    def __init__(
+        self, spool: Spool, log: Log, archive: Archive, clock: Clock, roll_bytes: int, roll_seconds: int
+    ) -> None:
         """Use `open`, which also looks at what is there already."""
         self.stream = spool.stream
         self._spool, self._near, self._far, self._clock = spool, log, archive, clock
@@ -59,8 +60,12 @@ class Writer:
         self._recent_bytes = 0
         self._reread: list[bytes] = []  # the rest of the spool file that Redis is being filled from
         self._grown = asyncio.Event()
+        self._moved = asyncio.Event()
+        self._ended = False
+        self._archive_seen = False  # the spool's place behind the archive has been checked
         self.last = 0  # the last n that is on the disk: written and synced
         self.sent = 0  # the last n that Redis is known to have
+        self._sent_entry: bytes | None = None  # what stands there; None where Redis is filled across the archive
         self.reaches_log = False
 
     @classmethod
@@ -83,9 +88,15 @@ class Writer:
         writer = cls(spool, log, archive, clock, roll_bytes, roll_seconds)
         if await asyncio.to_thread(spool.load):
             writer.last = spool.last
-            await writer._compare_archive()
-        else:
-            await writer._begin(checkpoints)
+            try:
+                await writer._see_archive()
+            except Unreachable as error:  # a feed does not wait for it; nothing is sent before it has answered
+                _log.warning("archive_unreachable", stream=writer.stream, found=error.found)
+            return writer
+        opening = await takeover(spool, log, archive, checkpoints, clock)
+        if spool.first == 0:
+            await asyncio.to_thread(spool.begin, 1)
+        await writer._commit([codec.encode(1, opening)])
         return writer
 
     @property
@@ -94,8 +105,16 @@ class Writer:
         return self.last - self.sent
 
     async def append(self, events: Sequence[Event]) -> int:
-        """Keep events, in order; give the n of the first, once all are on the disk."""
+        """Keep events, in order; give the n of the first, once all are on the disk.
+
+        Raises BadInput for an event that cannot be in the log, and then keeps none of them; Unreachable where the
+        writer ended meanwhile: then it is not known whether they are on the disk.
+        """
         assert events, "nothing is never appended"
+        for event in events:
+            codec.check(event)
+        if self._ended:
+            raise self._over()
         done: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._waiting.append((events, done))
         self._wake.set()
@@ -103,61 +122,34 @@ class Writer:
 
     async def run(self) -> None:
         """Commit and send until cancelled. Raises Halt where going on would lose or double something."""
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._commit_loop())
-            tasks.create_task(self._send_loop())
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._commit_loop())
+                tasks.create_task(self._send_loop())
+        finally:
+            self._ended = True
+            for _, done in self._waiting:
+                if not done.done():
+                    done.set_exception(self._over())
+            self._waiting.clear()
+
+    def _over(self) -> Unreachable:
+        return Unreachable(f"the writer of {self.stream} to run", "it has ended", "see its log for why; start it again")
+
+    async def drained(self) -> bool:
+        """Wait until Redis has all that is on the disk, at most CLOSE_SECONDS_MAX; say whether it has."""
+        try:
+            async with asyncio.timeout(CLOSE_SECONDS_MAX):
+                while self.unsent:
+                    self._moved.clear()
+                    await self._moved.wait()
+        except TimeoutError:
+            return False
+        return True
 
     async def close(self) -> None:
         """Let go of the spool; call it when `run` has ended."""
         await asyncio.to_thread(self._spool.close)
-
-    async def drained(self) -> bool:
-        """Wait until Redis has all that is on the disk, at most CLOSE_SECONDS_MAX; say whether it has."""
-        deadline = self._clock.monotonic() + CLOSE_SECONDS_MAX
-        while self.unsent and self._clock.monotonic() < deadline:
-            await asyncio.sleep(0.01)
-        return not self.unsent
-
-    # ---- opening -----------------------------------------------------------------------------------------------
-
-    async def _compare_archive(self) -> None:
-        archived = await self._far.last(self.stream)
-        if archived > self._spool.last:
-            raise self._mismatch(f"the archive ends at {archived} and the spool at {self._spool.last}")
-
-    async def _begin(self, checkpoints: AskCheckpoints) -> None:
-        known = {
-            "the checkpoints": await self._asked("the checkpoints", lambda: checkpoints(self.stream)),
-            "Redis": await self._asked("Redis", self._ask_redis),
-            "the archive": await self._asked("the archive", lambda: self._far.last(self.stream)),
-        }
-        if any(known.values()):
-            said = ", ".join(f"{who} up to {n}" for who, n in known.items() if n)
-            raise self._mismatch(f"an empty spool in {self._spool.folder}, though the stream is known to {said}")
-        await asyncio.to_thread(self._spool.begin, 1)
-        opening = Takeover(host=socket.gethostname(), tombstones=[], checkpoints={})
-        entries = [codec.encode(1, pack(opening, self._clock.now_ns()))]
-        await asyncio.to_thread(self._write, entries)
-        self._keep(entries)
-
-    async def _ask_redis(self) -> int:
-        return (await self._near.last(self.stream))[0]
-
-    async def _asked(self, who: str, ask: Callable[[], Awaitable[int]]) -> int:
-        backoff = Backoff()
-        while True:
-            try:
-                return await ask()
-            except Unreachable as error:
-                _log.warning("stream_opening_waits", stream=self.stream, waits_for=who, found=error.found)
-                await backoff.wait()
-
-    def _mismatch(self, found: str) -> SpoolMismatch:
-        return SpoolMismatch(
-            f"the spool of {self.stream} to hold all that is not archived",
-            found,
-            f"bring back the folder {self._spool.folder}; if that disk is lost, see docs/durability.md",
-        )
 
     # ---- committing --------------------------------------------------------------------------------------------
 
@@ -165,35 +157,47 @@ class Writer:
         backoff = Backoff()
         while True:
             await self._wait_for_work()
-            taken = list(self._waiting)
-            events = [event for batch, _ in taken for event in batch]
-            first = self._spool.last + 1
-            entries = [codec.encode(first + place, event) for place, event in enumerate(events)]
             try:
-                if entries:
-                    await asyncio.to_thread(self._write, entries)
+                await self._commit_waiting()
                 await self._roll_if_due()
-            except Unreachable as error:  # the disk is full: all stays waiting
+                backoff.reset()
+            except Unreachable as error:  # the disk is full: what is not written stays waiting
                 _log.error("spool_full", stream=self.stream, wanted=error.wanted, found=error.found)
                 await backoff.wait()
-                if self._spool.last < first + len(entries) - 1:
-                    continue
-            backoff.reset()
-            self._keep(entries)
-            for batch, done in taken:
-                self._waiting.popleft()
-                if not done.done():
-                    done.set_result(first)
-                first += len(batch)
 
     async def _wait_for_work(self) -> None:
-        while not self._waiting:
-            self._wake.clear()
-            try:
-                async with asyncio.timeout(IDLE_CHECK_SECONDS):
-                    await self._wake.wait()
-            except TimeoutError:
-                return  # a file may be due to be closed
+        if self._waiting:
+            return
+        self._wake.clear()
+        try:
+            async with asyncio.timeout(IDLE_CHECK_SECONDS):
+                await self._wake.wait()
+        except TimeoutError:
+            return  # a file may be due to be closed
+
+    async def _commit_waiting(self) -> None:
+        taken = list(self._waiting)
+        if not taken:
+            return
+        n = self._spool.last + 1
+        events = [event for batch, _ in taken for event in batch]
+        await self._commit([codec.encode(n + place, event) for place, event in enumerate(events)])
+        for batch, done in taken:
+            self._waiting.popleft()
+            if not done.done():
+                done.set_result(n)
+            n += len(batch)
+
+    async def _commit(self, entries: list[bytes]) -> None:
+        """Bring entries to the disk as one commit, and to the send loop."""
+        await asyncio.to_thread(self._write, entries)
+        for entry in entries:
+            self._recent.append((codec.entry_n(entry), entry))
+            self._recent_bytes += len(entry)
+        while self._recent_bytes > RECENT_BYTES_MAX:
+            self._recent_bytes -= len(self._recent.popleft()[1])
+        self.last = self._spool.last
+        self._grown.set()
 
     def _write(self, entries: list[bytes]) -> None:
         self._spool.write(entries)
@@ -206,15 +210,6 @@ class Writer:
         if holds > 0 and due:
             await asyncio.to_thread(self._spool.begin, self._spool.last + 1)
             self._rolled_at = now
-
-    def _keep(self, entries: list[bytes]) -> None:
-        for entry in entries:
-            self._recent.append((codec.entry_n(entry), entry))
-            self._recent_bytes += len(entry)
-        while self._recent_bytes > RECENT_BYTES_MAX:
-            self._recent_bytes -= len(self._recent.popleft()[1])
-        self.last = self._spool.last
-        self._grown.set()
 
     # ---- sending -----------------------------------------------------------------------------------------------
 
@@ -234,36 +229,50 @@ class Writer:
     def _tell_reached(self, reached: bool, found: str = "") -> None:
         if reached != self.reaches_log:
             self.reaches_log = reached
-            _log.info("log_reached" if reached else "log_unreachable", stream=self.stream, unsent=self.unsent, found=found)
+            event = "log_reached" if reached else "log_unreachable"
+            _log.info(event, stream=self.stream, unsent=self.unsent, found=found)
 
     async def _ask_place(self) -> int:
         """ASKING: set `sent` from the log's last entry, compared with our own; give the archived n (rule 6)."""
+        if not self._archive_seen:
+            await self._see_archive()
         last, entry = await self._near.last(self.stream)
-        archived = await self._far.last(self.stream)
         if last > self.last:
-            raise self._mismatch(f"Redis ends at {last} and the spool at {self.last}")
-        if entry is not None:
-            own = await self._own(last)
-            if own is not None and own != entry:
-                raise self._mismatch(f"Redis holds another content under n = {last}")
+            raise mismatch(self._spool, f"Redis ends at {last} and the spool at {self.last}")
+        if entry is not None and entry != await self._own(last):
+            raise mismatch(self._spool, f"Redis holds another content under n = {last}")
+        # In this order, so that what the archiver removed after copying it is seen in the archive.
         oldest = await asyncio.to_thread(self._spool.oldest)
+        archived = await self._far.last(self.stream) if last + 1 < oldest else 0
         if last + 1 < oldest and archived < oldest - 1:
-            raise self._mismatch(f"Redis ends at {last}, the archive at {archived}, the spool begins at {oldest}")
-        self.sent = max(last, oldest - 1)
+            found = f"Redis ends at {last}, the archive at {archived}, the spool begins at {oldest}"
+            raise mismatch(self._spool, found)
+        self._move(max(last, oldest - 1), entry if last >= oldest - 1 else None)
         return archived
 
+    async def _see_archive(self) -> None:
+        await behind_archive(self._spool, self._far)
+        self._archive_seen = True
+
+    def _move(self, sent: int, entry: bytes | None) -> None:
+        self.sent, self._sent_entry = sent, entry
+        self._moved.set()
+
     async def _own(self, n: int) -> bytes | None:
-        entries = await self._after(n - 1)
-        if not entries:
-            entries = await self._far.entries(self.stream, n, 1)
+        if n == self.sent and self._sent_entry is not None:
+            return self._sent_entry
+        entries = await self._after(n - 1) or await self._far.entries(self.stream, n, 1)
         return entries[0] if entries else None
 
     async def _after(self, n: int) -> list[bytes]:
         """Give entries from n + 1 on, as many as one append takes, from memory or from the spool."""
+        if n >= self.last:
+            return []
         if self._recent and self._recent[0][0] <= n + 1:
             self._reread = []
             start = n + 1 - self._recent[0][0]
-            entries = [self._recent[place][1] for place in range(start, min(len(self._recent), start + SEND_ENTRIES_MAX))]
+            stop = min(len(self._recent), start + SEND_ENTRIES_MAX)
+            entries = [self._recent[place][1] for place in range(start, stop)]
         else:
             entries = await self._from_spool(n + 1)
         size = 0
@@ -294,6 +303,7 @@ class Writer:
         entries = await self._after(self.sent)
         if not entries:
             return False
-        answer = await self._near.append(self.stream, entries, archived)
-        self.sent = answer.last
-        return not answer.gap
+        answer = await self._near.append(self.stream, entries, archived, self._sent_entry)
+        taken = answer.last == codec.entry_n(entries[-1])  # else there is a gap, or a lost request came late
+        self._move(answer.last, entries[-1] if taken else None)
+        return taken

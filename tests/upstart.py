@@ -75,7 +75,7 @@ class Up:
             (procfile / f"{name}.py").write_text(HEAD + body)
         listed = "".join(f"{name}: {sys.executable} {procfile}/{name}.py\n" for name in programs)
         (procfile / "Procfile").write_text(listed)
-        _borrow_tools(data_dir)
+        borrow_tools(data_dir)
         plain = {name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "REDIS_URL")}
         self.environ = plain | {
             "BAHI_DATA_DIR": str(data_dir),
@@ -154,7 +154,7 @@ class Up:
         self._coming.put(None)
 
 
-def _borrow_tools(data_dir: Path) -> None:
+def borrow_tools(data_dir: Path) -> None:
     """Let the data directory use the redis-server that the test suite keeps, if it has one."""
     kept = TOOLS / "redis-6.2" / "redis-server"
     home = data_dir / "tools" / "redis-6.2"
