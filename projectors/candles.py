@@ -27,7 +27,7 @@ from events.decode.tick import Ticks
 from events.event import Recorded
 from events.messages import Gap, Subscribed, unpack
 from projectors.binary import Shape, microseconds
-from projectors.fold import MINUTE_NS, Folded, Ints, days, fold
+from projectors.fold import DAY_NS, IST_NS, MINUTE_NS, Folded, Ints, days, fold
 from projectors.projector import Projection, is_tick_stream
 from sql.store import Rows
 
@@ -140,6 +140,9 @@ class CandleProjector:
             self._lose(ALL, max(gap.from_ns, gap.to_ns - GAP_MINUTES_MAX * MINUTE_NS), gap.to_ns)
         elif event.type == "feed.subscribed.v1":
             tokens = set(unpack(event, Subscribed).tokens)
+            if not self._subscribed:  # the stream's first: nothing was received on this day before
+                self._lose(ALL, (event.at_ns + IST_NS) // DAY_NS * DAY_NS - IST_NS, event.at_ns)
+                self._subscribed = tokens
             for token in tokens - self._subscribed:
                 self._lose(token, event.at_ns // MINUTE_NS * MINUTE_NS, event.at_ns)
             self._subscribed, self._subscribed_anew = tokens, True

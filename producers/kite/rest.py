@@ -48,9 +48,9 @@ class Rest:
 
         def ask() -> str:
             url = f"{self._address.api_root}/sandbox/login"
-            answer = requests.post(url, json={"api_key": self._address.api_key}, timeout=TIMEOUT_SECONDS)
+            answer = requests.post(url, params={"api_key": self._address.api_key}, timeout=TIMEOUT_SECONDS)
             answer.raise_for_status()
-            return str(answer.json()["request_token"])
+            return str(answer.json()["data"]["request_token"])
 
         return _asked("the sandbox's login", ask)
 
