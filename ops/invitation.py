@@ -1,4 +1,4 @@
-"""What lets the user in: the administrator's key, and the one-time code in the URL that `bahi up` prints.
+"""The one-time code in the URL that `bahi up` prints.
 
 The code stands in the fragment of the URL, which browsers do not send. Only its SHA-256 is on disk, in
 `<data>/run/login_code` (0600), with its expiry; the API exchanges it once for a session, from loopback only.
@@ -10,9 +10,9 @@ from pathlib import Path
 
 import msgspec
 
+from api.login_code import LoginCode
 from ops.embedded.place import write_private
 from runtime.clock import Clock
-from runtime.vault import Vault
 
 CODE_BYTES = 18
 """144 bits in 24 characters."""
@@ -20,21 +20,7 @@ CODE_BYTES = 18
 CODE_SECONDS = 600
 """Ten minutes: the contract's."""
 
-KEY_BYTES = 32
-
-KEY_NAME = "api/key"
-"""The administrator's key in the vault, where BAHI_API_KEY is not set."""
-
 NANOSECONDS = 1_000_000_000
-
-
-class LoginCode(msgspec.Struct, frozen=True):
-    """The file's content."""
-
-    sha256: str
-    """Of the code's ASCII, in lower-case hex."""
-    expires_at_ns: int
-    """UTC epoch."""
 
 
 def login_code_path(data_dir: Path) -> Path:
@@ -49,13 +35,3 @@ def make_code(data_dir: Path, clock: Clock) -> str:
     content = LoginCode(hashlib.sha256(code.encode()).hexdigest(), expires_at_ns)
     write_private(login_code_path(data_dir), msgspec.json.encode(content).decode())
     return code
-
-
-def make_key(data_dir: Path) -> str | None:
-    """Make the administrator's key unless the vault has one; return it when it is new."""
-    vault = Vault(data_dir)
-    if vault.get(KEY_NAME) is not None:
-        return None
-    key = secrets.token_urlsafe(KEY_BYTES)
-    vault.put(KEY_NAME, key)
-    return key

@@ -130,12 +130,7 @@ class _Up:
     def _invite(self, seconds: float) -> None:
         """Print the URL to open, and where the key is."""
         if self._settings.bahi_api_key is None:
-            key = invitation.make_key(self._data_dir)
-            self._console.say(
-                f"the administrator's key of the API, made now and kept in the vault: {key}"
-                if key
-                else "the administrator's key of the API is in the vault: `bahi key` prints it"
-            )
+            self._console.say("the administrator's key of the API is in the vault: `bahi key` prints it")
         code = invitation.make_code(self._data_dir, SystemClock())
         url = readiness.url(self._settings.api_host, self._settings.api_port)
         self._console.say(f"ready in {seconds:.0f} s; open {url}/#code={code}")

@@ -6,13 +6,13 @@ import rich_click as click
 @click.command()
 def command() -> int:
     """Print the administrator's key of the API: BAHI_API_KEY, else the one that `bahi up` made."""
-    from ops import invitation
+    from api.keys import KEY_NAME
     from runtime import settings
     from runtime.errors import SettingError
     from runtime.vault import Vault
 
     loaded = settings.load()
-    kept = Vault(loaded.bahi_data_dir).get(invitation.KEY_NAME)
+    kept = Vault(loaded.bahi_data_dir).get(KEY_NAME)
     key = loaded.bahi_api_key or (kept[0] if kept else None)
     if key is None:
         raise SettingError(

@@ -14,6 +14,7 @@ def command(procfile: Path | None) -> int:
     program of the Procfile. One that ends is started again. Ctrl-C stops everything in order, a second one at once.
     """
     from ops import up
+    from ops.supervisor.procfile import PROCFILE
     from runtime import settings
 
-    return up.main(settings.load(), procfile or up.PROCFILE)
+    return up.main(settings.load(), procfile or PROCFILE)

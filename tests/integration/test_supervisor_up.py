@@ -9,7 +9,10 @@ from pathlib import Path
 
 import psycopg
 
+from api import login_code
+from ops import invitation
 from ops.embedded import discover
+from runtime.clock import SystemClock
 from tests.processes import Watch, descendants
 from tests.upstart import API, PATIENT, STUBBORN, Up
 
@@ -141,14 +144,14 @@ def test_a_data_directory_of_another_version_is_left_alone(data_dir: Path) -> No
     assert not (data_dir / "postgres").exists()
 
 
-def test_the_key_is_made_once_and_the_code_is_stored_as_a_hash(data_dir: Path) -> None:
+def test_the_code_of_the_url_is_stored_as_a_hash(data_dir: Path) -> None:
     with Up(data_dir, {"api": API}) as up:
-        key = up.until(r"kept in the vault: (\S+)$")[1]
         code = up.until(r"#code=(\S+)$")[1]
-        stored = json.loads((data_dir / "run" / "login_code").read_bytes())
-        assert code not in json.dumps(stored)
-        printed = up.command("key")
-        assert printed.stdout.strip() == key
+        path = invitation.login_code_path(data_dir)
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        assert code.encode() not in path.read_bytes()
+        assert login_code.use(data_dir, code, SystemClock())
+        assert not login_code.use(data_dir, code, SystemClock()), "it is good once"
 
 
 def _is_postmaster(pid: int) -> bool:
