@@ -2,6 +2,7 @@
 
 import ast
 import io
+import re
 import tokenize
 from collections.abc import Iterator
 from functools import cached_property
@@ -55,6 +56,12 @@ class Source:
         return [node for node in constants if isinstance(node.value, str) and id(node) not in docs]
 
     @cached_property
+    def composed(self) -> list[re.Pattern[str]]:
+        """Give the f-strings that begin with text, as patterns of what they may become."""
+        strings = (node.values for node in ast.walk(self.tree) if isinstance(node, ast.JoinedStr))
+        return [re.compile("".join(map(_pattern, parts))) for parts in strings if isinstance(parts[0], ast.Constant)]
+
+    @cached_property
     def comments(self) -> list[tuple[int, str]]:
         """Give line and text of each comment."""
         tokens = tokenize.generate_tokens(io.StringIO(self.text).readline)
@@ -80,6 +87,10 @@ class Source:
 
 def _for_types_only(node: ast.AST) -> bool:
     return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+
+
+def _pattern(part: ast.expr) -> str:
+    return re.escape(str(part.value)) if isinstance(part, ast.Constant) else r"\w+"
 
 
 def _public(node: ast.AST) -> Iterator[Named]:
