@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 import msgspec
 from litestar import get
-from litestar.params import QueryParameter
+from litestar.di import NamedDependency
+from litestar.params import FromQuery, QueryParameter
 
 from api import paging
 from api.tables import Tables
@@ -52,13 +53,13 @@ class CandlePage(msgspec.Struct):
 
 @get("/api/historical/candles", summary="Candles of one instrument", tags=["market data"])
 async def list_candles(
-    tables: Tables,
+    tables: NamedDependency[Tables],
     instrument_token: Annotated[int, QueryParameter(ge=1)],
-    interval: Interval = "1m",
+    interval: FromQuery[Interval] = "1m",
     start: Annotated[str | None, QueryParameter(name="from")] = None,
     end: Annotated[str | None, QueryParameter(name="to")] = None,
     limit: Annotated[int, QueryParameter(ge=1, le=PAGE_MAX)] = PAGE_DEFAULT,
-    cursor: str | None = None,
+    cursor: FromQuery[str | None] = None,
 ) -> CandlePage:
     """Give candles whose beginning lies in [from, to], both included; a time without offset is Indian time."""
     to = _moment("to", end, time.max) if end else datetime.now(UTC)

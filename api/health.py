@@ -5,6 +5,7 @@ from pathlib import Path
 
 import msgspec
 from litestar import MediaType, Response, get
+from litestar.di import NamedDependency
 
 from api.live import Live
 from api.requests import Requests
@@ -42,7 +43,9 @@ async def health() -> Health:
 
 
 @get("/ready", summary="Able to serve", tags=["operation"])
-async def ready(tables: Tables, live: Live, requests: Requests) -> Response[Readiness]:
+async def ready(
+    tables: NamedDependency[Tables], live: NamedDependency[Live], requests: NamedDependency[Requests]
+) -> Response[Readiness]:
     """Say whether all can be served, with 503 and what is missing where not."""
     missing = []
     if live.unreadable:
@@ -67,7 +70,7 @@ async def _database_missing(tables: Tables) -> str | None:
 
 
 @get("/metrics", summary="Prometheus metrics of all processes", tags=["operation"], media_type=MediaType.TEXT)
-async def read_metrics(data_dir: Path) -> Response[str]:
+async def read_metrics(data_dir: NamedDependency[Path]) -> Response[str]:
     """Give the metrics of all living processes of this data directory."""
     text = await asyncio.to_thread(metrics.collect, data_dir)
     return Response(text, media_type=METRICS_MEDIA_TYPE)

@@ -6,7 +6,8 @@ from typing import Annotated
 import msgspec
 from litestar import Request, get, post
 from litestar.datastructures import State
-from litestar.params import QueryParameter
+from litestar.di import NamedDependency
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
 from api import paging
 from api.answers import NotFound
@@ -88,14 +89,14 @@ Asked = Request[object, object, State]
 
 @get("/api/instruments", summary="List and search instruments", tags=["instruments"])
 async def list_instruments(
-    tables: Tables,
-    exchange: str | None = None,
-    segment: str | None = None,
-    instrument_type: str | None = None,
-    expiry: date | None = None,
+    tables: NamedDependency[Tables],
+    exchange: FromQuery[str | None] = None,
+    segment: FromQuery[str | None] = None,
+    instrument_type: FromQuery[str | None] = None,
+    expiry: FromQuery[date | None] = None,
     search: Annotated[str | None, QueryParameter(max_length=SEARCH_CHARACTERS_MAX)] = None,
     limit: Annotated[int, QueryParameter(ge=1, le=PAGE_MAX)] = PAGE_DEFAULT,
-    cursor: str | None = None,
+    cursor: FromQuery[str | None] = None,
 ) -> InstrumentPage:
     """Give the instruments of the newest dumps; `search` looks into symbol and name, exact symbols first."""
     place = paging.from_word(cursor, tuple[int, str, int]) if cursor else (None, None, None)
@@ -121,7 +122,7 @@ async def list_instruments(
 
 
 @get("/api/instruments/{token:int}", summary="Describe one instrument", tags=["instruments"])
-async def describe_instrument(tables: Tables, token: int) -> Instrument:
+async def describe_instrument(tables: NamedDependency[Tables], token: FromPath[int]) -> Instrument:
     """Give the newest description of an instrument, also of one that is no longer traded."""
     found = await tables.rows("api_instrument", {"instrument_token": token}, Instrument)
     if not found:
@@ -130,14 +131,16 @@ async def describe_instrument(tables: Tables, token: int) -> Instrument:
 
 
 @post("/api/instruments/sync", status_code=202, summary="Fetch the broker's instruments now", tags=["instruments"])
-async def sync_instruments(requests: Requests, request: Asked) -> Accepted:
+async def sync_instruments(requests: NamedDependency[Requests], request: Asked) -> Accepted:
     """Take the request to fetch the dump of instruments; the REST worker carries it out."""
     taken = await requests.take(Sync(what="instruments", key=_key(request)))
     return Accepted(taken.n, taken.stream)
 
 
 @post("/api/instruments/subscribe", status_code=202, summary="Receive prices of instruments", tags=["instruments"])
-async def subscribe(data: Wanted, tables: Tables, requests: Requests, request: Asked) -> Accepted:
+async def subscribe(
+    data: JSONBody[Wanted], tables: NamedDependency[Tables], requests: NamedDependency[Requests], request: Asked
+) -> Accepted:
     """Take the request to receive these instruments' ticks from the broker; the ticker carries it out."""
     names = _names(data)
     checked = await _check(tables, names)
@@ -146,7 +149,7 @@ async def subscribe(data: Wanted, tables: Tables, requests: Requests, request: A
 
 
 @post("/api/instruments/unsubscribe", status_code=202, summary="Receive them no more", tags=["instruments"])
-async def unsubscribe(data: Wanted, requests: Requests, request: Asked) -> Accepted:
+async def unsubscribe(data: JSONBody[Wanted], requests: NamedDependency[Requests], request: Asked) -> Accepted:
     """Take the request to receive these instruments' ticks no more."""
     names = _names(data)
     taken = await requests.take(Unsubscribe(instruments=names, key=_key(request)))

@@ -4,8 +4,9 @@ from typing import Annotated
 
 import msgspec
 from litestar import MediaType, Response, get
+from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import QueryParameter
+from litestar.params import FromPath, QueryParameter
 
 from api.answers import NotFound
 from api.live import Live
@@ -47,7 +48,7 @@ class Watchlist(msgspec.Struct):
     tags=["market data"],
     responses={200: ResponseSpec(DeepQuote, description="The latest tick with its book")},
 )
-async def latest_of_one(live: Live, token: int) -> Response[bytes]:
+async def latest_of_one(live: NamedDependency[Live], token: FromPath[int]) -> Response[bytes]:
     """Give the latest tick of one instrument; the door answers this for instruments that have one."""
     found = live.prices.json(token)
     if found is None:
@@ -64,7 +65,7 @@ async def latest_of_one(live: Live, token: int) -> Response[bytes]:
     responses={200: ResponseSpec(LatestPage, description="The latest ticks of those that have one")},
 )
 async def latest_of_many(
-    live: Live,
+    live: NamedDependency[Live],
     wanted: Annotated[str | None, QueryParameter(name="tokens", description="408065,256265; all if left out")] = None,
 ) -> Response[bytes]:
     """Give the latest ticks of those of `tokens` that have one, in the order asked for."""
@@ -73,7 +74,7 @@ async def latest_of_many(
 
 
 @get("/api/watchlist", summary="Instruments that have a price", tags=["market data"])
-async def watchlist(live: Live, tables: Tables) -> Watchlist:
+async def watchlist(live: NamedDependency[Live], tables: NamedDependency[Tables]) -> Watchlist:
     """Give all instruments that have a price, with their names."""
     tokens = sorted(live.prices.tokens())
     try:

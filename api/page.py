@@ -7,6 +7,8 @@ import msgspec
 from litestar import HttpMethod, Response, route
 from litestar.connection import Request
 from litestar.datastructures import State
+from litestar.di import NamedDependency
+from litestar.params import FromPath
 
 from api.answers import NotFound
 
@@ -60,18 +62,18 @@ READ = [HttpMethod.GET, HttpMethod.HEAD]
 
 
 @route("/", http_method=READ, include_in_schema=False)
-async def shell(page: Page, request: Asked) -> Response[bytes]:
+async def shell(page: NamedDependency[Page], request: Asked) -> Response[bytes]:
     """Give the page's shell."""
     return page.answer(request, SHELL)
 
 
 @route("/favicon.ico", http_method=READ, include_in_schema=False)
-async def icon(page: Page, request: Asked) -> Response[bytes]:
+async def icon(page: NamedDependency[Page], request: Asked) -> Response[bytes]:
     """Give the icon to those who do not read the shell."""
     return page.answer(request, "icon.svg")
 
 
 @route("/web/{name:str}", http_method=READ, include_in_schema=False)
-async def web_file(page: Page, request: Asked, name: str) -> Response[bytes]:
+async def web_file(page: NamedDependency[Page], request: Asked, name: FromPath[str]) -> Response[bytes]:
     """Give a file of the page."""
     return page.answer(request, name)

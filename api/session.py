@@ -1,12 +1,12 @@
 """Logging in and out of the page, and tickets for its websockets."""
 
 import asyncio
-from typing import Annotated
 
 import msgspec
 from litestar import Request, Response, delete, get, post
 from litestar.datastructures import Cookie, State
-from litestar.params import Body
+from litestar.di import NamedDependency
+from litestar.params import JSONBody
 
 from api import login_code
 from api.door import SESSION_COOKIE
@@ -52,7 +52,11 @@ class Detail(msgspec.Struct):
 
 @post("/api/session", status_code=201, summary="Log in", tags=["session"])
 async def log_in(
-    data: Annotated[Login, Body()], request: Asked, settings: Settings, keys: Keys, clock: Clock
+    data: JSONBody[Login],
+    request: Asked,
+    settings: NamedDependency[Settings],
+    keys: NamedDependency[Keys],
+    clock: NamedDependency[Clock],
 ) -> Response[Session | Detail]:
     """Exchange the one-time code (from this machine only) or the API key for a session cookie."""
     peer = request.client.host if request.client else ""
@@ -97,6 +101,6 @@ async def log_out() -> Response[None]:
 
 
 @post("/api/ws/ticket", status_code=201, summary="A ticket for a websocket", tags=["session"])
-async def make_ticket(tickets: Tickets) -> Ticket:
+async def make_ticket(tickets: NamedDependency[Tickets]) -> Ticket:
     """Give a ticket for one websocket, to be used within 30 s."""
     return Ticket(tickets.make())

@@ -10,7 +10,8 @@ from typing import Annotated
 
 import msgspec
 from litestar import get
-from litestar.params import QueryParameter
+from litestar.di import NamedDependency
+from litestar.params import FromQuery, QueryParameter
 
 from api import paging
 from api.feeds import FeedView
@@ -179,18 +180,18 @@ class Watch:
 
 
 @get("/api/status", summary="How everything stands", tags=["operation"])
-async def read_status(watch: Watch) -> Status:
+async def read_status(watch: NamedDependency[Watch]) -> Status:
     """Give feeds, rates, lag, gaps, streams and projectors' positions."""
     return await watch.status()
 
 
 @get("/api/gaps", summary="Losses of feed", tags=["operation"])
 async def list_gaps(
-    tables: Tables,
-    stream: str | None = None,
+    tables: NamedDependency[Tables],
+    stream: FromQuery[str | None] = None,
     still_open: Annotated[bool | None, QueryParameter(name="open")] = None,
     limit: Annotated[int, QueryParameter(ge=1, le=PAGE_MAX)] = PAGE_DEFAULT,
-    cursor: str | None = None,
+    cursor: FromQuery[str | None] = None,
 ) -> GapPage:
     """Give the losses of feed, the newest first; `open=true` for those that last."""
     place = paging.from_word(cursor, tuple[datetime, str]) if cursor else (None, None)
