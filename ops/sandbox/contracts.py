@@ -8,7 +8,8 @@ does not move an expiry in the sandbox: its market never closes.
 import calendar
 import datetime
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 from ops.sandbox.instruments import Instrument, Spot, Tokens
 
@@ -18,10 +19,28 @@ WEEKLY_MONTHS = "123456789OND"  # Kite's letter of the month in the symbol of a 
 FUTURES_MONTHS = 3
 MCX_DAY = 19
 UNDERLYINGS = {"NIFTY 50": "NIFTY", "NIFTY BANK": "BANKNIFTY"}
-# (index, distance of strikes, strikes on each side of the money, weekly expiries)
-CHAINS = (("NIFTY 50", 50, 15, 2), ("NIFTY BANK", 100, 10, 0))
 OPTION_TICK = 0.05
+SIDES = ("CE", "PE")
 DERIVATIVES = {"INDICES": "NFO", "NSE": "NFO", "MCX": "MCX", "CDS": "CDS"}
+
+
+class Chain(NamedTuple):
+    """How the options of one index are laid out: every `distance`, `side` strikes each way, `listed_days` before."""
+
+    distance: int
+    side: int
+    weekly: bool
+    expiries: int
+    listed_days: int
+
+
+CHAINS = (
+    ("NIFTY 50", Chain(50, 12, weekly=True, expiries=1, listed_days=8)),
+    ("NIFTY 50", Chain(100, 15, weekly=False, expiries=1, listed_days=36)),
+    ("NIFTY BANK", Chain(200, 10, weekly=False, expiries=1, listed_days=36)),
+)
+# Gives the price of the spot at this place as the day began.
+Middle = Callable[[int, datetime.date], float]
 
 
 def futures(spots: list[Spot], today: datetime.date, tokens: Tokens) -> list[Instrument]:
@@ -34,21 +53,27 @@ def futures(spots: list[Spot], today: datetime.date, tokens: Tokens) -> list[Ins
     ]
 
 
-def options(spots: list[Spot], at: list[float], today: datetime.date, tokens: Tokens) -> list[Instrument]:
-    """List the option chains; `at` is the price of each spot, around which the strikes are laid."""
+def options(spots: list[Spot], middle: Middle, today: datetime.date, tokens: Tokens) -> list[Instrument]:
+    """List the option chains around where their index stood when they were first listed, so that strikes stay."""
     found = []
     places = {spot.tradingsymbol: place for place, spot in enumerate(spots)}
-    for index, distance, side, weeklies in CHAINS:
+    for index, kind in CHAINS:
         if index not in places:
             continue
         place = places[index]
-        middle = round(at[place] / distance) * distance
-        strikes = [middle + step * distance for step in range(-side, side + 1)]
-        month = next(monthly("NFO", today))
-        expiries = sorted({month, *itertools.islice(weekly(today), weeklies)})
-        for expiry, strike, kind in itertools.product(expiries, strikes, ("CE", "PE")):
-            found.append(_option(spots[place], place, expiry, strike, kind, tokens))
+        dates = weekly(today) if kind.weekly else monthly("NFO", today)
+        for expiry in itertools.islice((date for date in dates if is_monthly(date) != kind.weekly), kind.expiries):
+            centre = round(middle(place, expiry - datetime.timedelta(days=kind.listed_days)) / kind.distance)
+            strikes = [(centre + step) * kind.distance for step in range(-kind.side, kind.side + 1)]
+            found += [
+                _option(spots[place], place, expiry, *terms, tokens) for terms in itertools.product(strikes, SIDES)
+            ]
     return found
+
+
+def is_monthly(expiry: datetime.date) -> bool:
+    """Tell whether a Tuesday is the month's last."""
+    return expiry == next(monthly("NFO", expiry))
 
 
 def monthly(exchange: str, today: datetime.date) -> Iterator[datetime.date]:
@@ -98,8 +123,7 @@ def _future(spot: Spot, place: int, expiry: datetime.date, tokens: Tokens) -> In
 
 def _option(spot: Spot, place: int, expiry: datetime.date, strike: int, kind: str, tokens: Tokens) -> Instrument:
     name = UNDERLYINGS[spot.tradingsymbol]
-    is_monthly = expiry == next(monthly("NFO", expiry))
-    month = MONTHS[expiry.month - 1] if is_monthly else f"{WEEKLY_MONTHS[expiry.month - 1]}{expiry:%d}"
+    month = MONTHS[expiry.month - 1] if is_monthly(expiry) else f"{WEEKLY_MONTHS[expiry.month - 1]}{expiry:%d}"
     symbol = f"{name}{expiry:%y}{month}{strike}{kind}"
     token, exchange_token = tokens.take("NFO", symbol)
     return Instrument(

@@ -4,7 +4,8 @@
     freeze        send and read nothing for `seconds`, keep TCP open
     repeat        send the next `count` messages twice
     reorder       turn the packets of the next `count` messages round; with "what": "frames" swap messages instead
-    cut           leave out the end of the next `count` messages, so that what they declare exceeds their bytes
+    cut           end the next `count` messages `keep_bytes` after the start of their last packet, so that what they
+                  declare exceeds their bytes
     unknown       add to the next `count` messages a packet of a length that nobody knows
     slow          send at most `bytes_per_second` for `seconds`
     refuse        answer the next `count` handshakes with 403, whatever their token
@@ -23,6 +24,7 @@ from ops.sandbox.connection import Connection
 from ops.sandbox.envelope import input_refused
 from ops.sandbox.hub import Hub
 from ops.sandbox.session import Sessions
+from ops.sandbox.wire import FULL_BYTES
 
 SECONDS_MAX = 3_600.0
 COUNT_MAX = 1_000_000
@@ -38,6 +40,7 @@ class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     connection: int | None = None
     bytes_per_second: float = 10_000.0
     what: str = "packets"
+    keep_bytes: int = 2
     keep_sockets: bool = False
 
 
@@ -54,7 +57,7 @@ class Faults:
             "freeze": lambda connection, fault: connection.freeze(fault.seconds),
             "slow": _slow,
             "repeat": _spoil("repeat"),
-            "cut": _spoil("cut"),
+            "cut": _cut,
             "unknown": _spoil("unknown"),
             "reorder": lambda connection, fault: _spoil(f"reorder_{fault.what}")(connection, fault),
         }
@@ -99,6 +102,8 @@ def _check(fault: Fault, known: list[str]) -> None:
         raise input_refused(f"Wanted a fault of {', '.join(known)}, found {fault.fault!r}")
     if fault.what not in ("packets", "frames"):
         raise input_refused(f"Wanted `what` to be packets or frames, found {fault.what!r}")
+    if not 0 <= fault.keep_bytes < FULL_BYTES:
+        raise input_refused(f"Wanted `keep_bytes` from 0 to {FULL_BYTES - 1}, found {fault.keep_bytes}")
     if not (0 < fault.seconds <= SECONDS_MAX and 0 < fault.count <= COUNT_MAX and fault.bytes_per_second > 0):
         raise input_refused(
             f"Wanted seconds up to {SECONDS_MAX:.0f}, a count up to {COUNT_MAX} and a speed, all above 0; found {fault}"
@@ -111,6 +116,11 @@ def _spoil(name: str) -> Callable[[Connection, Fault], None]:
         connection.mischief.counts[name] += fault.count
 
     return spoil
+
+
+def _cut(connection: Connection, fault: Fault) -> None:
+    connection.mischief.cut_keep_bytes = fault.keep_bytes
+    connection.mischief.counts["cut"] += fault.count
 
 
 def _slow(connection: Connection, fault: Fault) -> None:

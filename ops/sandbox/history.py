@@ -8,7 +8,7 @@ since then it never closes, and every minute has its candle. A running candle go
 """
 
 import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,7 +42,7 @@ SATURDAY = 5
 LISTED_MINUTES = 120 * DAY_MINUTES  # a derivative has candles from so long before its expiry
 CHUNK_MINUTES = 4_096  # of 120 slots are 4 MB, which stay in the cache
 
-Candle = list[object]
+Candle = list[Any]  # JSON: the time, then numbers
 
 
 class Asked(NamedTuple):

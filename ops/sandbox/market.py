@@ -49,13 +49,27 @@ class Market:
         self._everything = np.arange(len(spots))
         self.day = day_start(minute)
         reference = self._spots_at(self.day * SLOTS)
-        self.instruments = _list(spots, reference, self.day, count)
+        self.instruments = self._list(spots, count)
         self.pricing = Pricing(self.instruments, reference)
         self.activity = Activity(self.instruments, spots, reference, seed)
         self.places = {i.instrument_token: place for place, i in enumerate(self.instruments)}
         self._rows = np.arange(len(self.instruments))
         self._measure(seed)
         self._begin(now_ns)
+
+    def _list(self, spots: list[Spot], count: int | None) -> Sequence[Instrument]:
+        """List the day's instruments: spots first, so that a small `count` leaves no derivative without its own."""
+        tokens = instruments.Tokens()
+        found = instruments.listed(spots, tokens)
+        own = [i for i in found if not i.tradingsymbol.startswith("SYN")]
+        extra = found[len(own) :]
+        today = _date(self.day)
+        own += contracts.futures(spots, today, tokens) + contracts.options(spots, self._price_on, today, tokens)
+        return own if count is None else (own + extra)[:count]
+
+    def _price_on(self, spot: int, date: datetime.date) -> float:
+        slot = ((date - EPOCH).days * DAY_MINUTES - IST_MINUTES) * SLOTS
+        return float(np.exp(self.paths.at(np.array([spot]), np.array([slot]))[0, 0]))
 
     def _measure(self, seed: int) -> None:
         """Set what stays the same for the day."""
@@ -195,19 +209,12 @@ class Market:
         return np.maximum(steps, 1).astype(np.int64) * self._step[rows]
 
 
-def _list(spots: list[Spot], reference: Floats, day: int, count: int | None) -> Sequence[Instrument]:
-    """List a day's instruments: spots first, so that a small `count` leaves no derivative without its underlying."""
-    today = EPOCH + datetime.timedelta(days=(day + IST_MINUTES) // DAY_MINUTES)
-    tokens = instruments.Tokens()
-    found = instruments.listed(spots, tokens)
-    own = [i for i in found if not i.tradingsymbol.startswith("SYN")]
-    extra = found[len(own) :]
-    own += contracts.futures(spots, today, tokens) + contracts.options(spots, reference.tolist(), today, tokens)
-    return own if count is None else (own + extra)[:count]
-
-
 def _last_close(day: int) -> int:
     """Give the minute at whose start the session of the weekday before `day` ended."""
-    date = EPOCH + datetime.timedelta(days=(day + IST_MINUTES) // DAY_MINUTES - 1)
+    date = _date(day) - datetime.timedelta(days=1)
     back = max(0, date.weekday() - FRIDAY)
     return day - (1 + back) * DAY_MINUTES + EXPIRY_MINUTE
+
+
+def _date(day: int) -> datetime.date:
+    return EPOCH + datetime.timedelta(days=(day + IST_MINUTES) // DAY_MINUTES)

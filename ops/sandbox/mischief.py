@@ -22,6 +22,7 @@ class Mischief:
         self.frozen_until = 0.0
         self.slow_until = 0.0
         self.bytes_per_second = 0.0
+        self.cut_keep_bytes = 0
         self._next_at = 0.0
         self._held: _Item | None = None
 
@@ -85,7 +86,7 @@ class Mischief:
             item.payload = wire.join([*packets, packets[0][:4].ljust(UNKNOWN_BYTES, b"\xee")])
             item.oddity |= Oddity.UNKNOWN_LENGTH
         if self._take("cut"):
-            item.payload = item.payload[: -len(wire.split(item.payload)[-1]) // 2]
+            item.payload = item.payload[: min(-1, self.cut_keep_bytes - len(wire.split(item.payload)[-1]))]
             item.oddity |= Oddity.CUT
 
     def _repeat(self, item: _Item) -> list[_Item]:
