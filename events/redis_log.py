@@ -17,6 +17,7 @@ from redis.backoff import NoBackoff
 from events import codec
 from events.log import READ_ENTRIES_MAX, Appended
 from runtime.errors import LogRefused, Unreachable
+from runtime.waiting import heed_cancel
 
 SOCKET_TIMEOUT_SECONDS = 5.0  # an answer that takes longer is counted as lost; a local one takes under a millisecond
 CONNECT_TIMEOUT_SECONDS = 2.0
@@ -127,7 +128,8 @@ def _raw(response: Any, **_: Any) -> Any:
 async def _reaching(what: str) -> AsyncIterator[None]:
     """Turn every way in which a server fails to answer into Unreachable."""
     try:
-        yield
+        with heed_cancel():
+            yield
     except (redis.exceptions.RedisError, OSError, TimeoutError) as error:
         raise Unreachable(
             f"Redis to answer: {what}", f"{type(error).__name__}: {error}", "it is tried again; is REDIS_URL right?"

@@ -96,11 +96,11 @@ class Worker:
                 self._asked, self._kept.dump_day = False, day
                 await self._keep()
         except TokenRefused as error:
-            SYNC_RUNS.labels("token_refused").inc()
+            SYNC_RUNS.labels("instruments", "refused").inc()
             self._say("sync.waits_for_token", wanted=error.wanted, found=error.found, remedy=error.remedy)
             self._again_at = self._clock.monotonic() + LOOK_SECONDS
         except (Unreachable, BadInput) as error:
-            SYNC_RUNS.labels("failed").inc()
+            SYNC_RUNS.labels("instruments", "unreachable").inc()
             self._say("sync.failed", wanted=error.wanted, found=error.found, remedy=error.remedy)
             self._again_at = self._clock.monotonic() + self._backoff.next_seconds()
         else:
@@ -131,8 +131,8 @@ class Worker:
         events = dump.events(self._where.broker, body, today, asked_ns, self._clock.now_ns())
         n = await self._writer.append(events)
         rows = max(0, body.count(b"\n") - 1)
-        SYNC_INSTRUMENTS.set(rows)
-        SYNC_RUNS.labels("ok").inc()
+        SYNC_INSTRUMENTS.labels(self._where.broker).set(rows)
+        SYNC_RUNS.labels("instruments", "ok").inc()
         _log.info("sync.instruments", rows=rows, parts=len(events) - 1, n=n)
 
     async def _keep(self) -> None:

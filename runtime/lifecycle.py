@@ -34,7 +34,8 @@ class Stop(asyncio.Event):
     async def pause(self, seconds: float) -> bool:
         """Wait for `seconds`, or less if the stop comes; give whether it has come."""
         with suppress(TimeoutError):
-            await asyncio.wait_for(self.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self.wait()
         return self.is_set()
 
 

@@ -1,7 +1,9 @@
-"""How long to wait before the same thing is tried again: growing, capped, jittered."""
+"""How long to wait before the same thing is tried again: growing, capped, jittered; and cancelling that is not lost."""
 
 import asyncio
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 FIRST_SECONDS = 0.05  # a lost packet or a server that restarts is over in no time
 GROWTH = 1.8
@@ -33,3 +35,18 @@ class Backoff:
         """Begin again with the shortest wait."""
         self._next_seconds = FIRST_SECONDS
         self.tries = 0
+
+
+@contextmanager
+def heed_cancel() -> Iterator[None]:
+    """Raise the cancelling that the work inside has swallowed.
+
+    Until Python 3.12 `asyncio.wait_for` loses one that comes at the moment in which what it waits for ends, and both
+    redis-py and psycopg wait with it: a task that loops over their calls would never end.
+    """
+    task = asyncio.current_task()
+    assert task is not None, "only tasks are cancelled"
+    before = task.cancelling()
+    yield
+    if task.cancelling() > before:
+        raise asyncio.CancelledError

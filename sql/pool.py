@@ -9,6 +9,7 @@ import psycopg_pool
 from psycopg.rows import DictRow, dict_row
 
 from runtime.errors import BadEvent, Halt, Unreachable
+from runtime.waiting import heed_cancel
 from sql.statements import statements
 
 STATEMENT_SECONDS_MAX = 30  # the longest statement of a projector is the comparison of a whole dump
@@ -73,7 +74,8 @@ async def open_pool(database_url: str, size_max: int = POOL_SIZE_MAX) -> Pool:
 async def reaching(what: str) -> AsyncIterator[None]:
     """Turn psycopg's errors into ours: no answer is Unreachable, refused data BadEvent, all else Halt."""
     try:
-        yield
+        with heed_cancel():
+            yield
     except (psycopg.OperationalError, psycopg.InterfaceError, psycopg_pool.PoolTimeout, OSError) as error:
         raise Unreachable(
             f"PostgreSQL to answer: {what}", _first_line(error), "it is tried again; is DATABASE_URL right?"
