@@ -8,6 +8,7 @@ without), however many clients there are.
 from api import quotes
 from api.viewer import Batch, Viewer
 from events.decode.tick import Ticks
+from runtime import metrics
 
 Wish = tuple[frozenset[int], bool]  # instruments, and whether the five levels are wanted
 
@@ -76,6 +77,7 @@ class House:
             audience.places = []
             for viewer in audience.viewers:
                 viewer.offer(batch)
+            metrics.LIVE_TICKS.inc(batch.ticks * len(audience.viewers))
 
 
 def _encoded(ticks: Ticks, asked: list[Audience], depth: bool) -> dict[int, bytes]:

@@ -13,6 +13,7 @@ instrument (it costs less than the framework's own work) and the tick socket (wh
 import ipaddress
 import socket
 from http.cookies import CookieError, SimpleCookie
+from time import perf_counter
 from urllib.parse import parse_qs, urlsplit
 
 import msgspec
@@ -22,6 +23,7 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from api.keys import Keys
 from api.prices import Prices
 from api.tickets import Tickets
+from runtime import metrics
 from runtime.log import get
 from runtime.settings import Settings
 
@@ -48,6 +50,8 @@ HEADERS: list[tuple[bytes, bytes]] = [
     (b"permissions-policy", b"camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
 ]
 JSON_HEADERS = [(b"content-type", b"application/json"), (b"cache-control", b"no-store"), *HEADERS]
+
+LATEST_SECONDS = metrics.API_SECONDS.labels("GET", LATEST_PATH + "{token}", "200")
 
 _log = get("door")
 
@@ -88,7 +92,7 @@ class Door:
         elif scope["type"] == ScopeType.WEBSOCKET:
             await self._tick_socket(scope, receive, send)
         elif not await self._answer_latest(scope, send):
-            await self.inside(scope, receive, _with_headers(send))
+            await self._answer_inside(scope, receive, send)
 
     def _refusal(self, scope: Scope) -> Refusal | None:
         headers = dict(scope["headers"])
@@ -140,13 +144,31 @@ class Door:
         if not path.startswith(LATEST_PATH) or scope.get("method") != "GET":
             return False
         token = path[len(LATEST_PATH) :]
+        began = perf_counter()
         body = self._prices.json(int(token)) if token.isascii() and token.isdigit() else None
         if body is None:
             return False
         length = (b"content-length", str(len(body)).encode())
         await send({"type": "http.response.start", "status": 200, "headers": [*JSON_HEADERS, length]})
         await send({"type": "http.response.body", "body": body, "more_body": False})
+        LATEST_SECONDS.observe(perf_counter() - began)
         return True
+
+    async def _answer_inside(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let the framework answer; add the security headers, and count."""
+        began, status = perf_counter(), 500
+
+        async def outward(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message["headers"], *HEADERS]
+            await send(message)
+
+        await self.inside(scope, receive, outward)
+        route = str(scope.get("path_template", "none"))
+        method = str(scope.get("method", ""))
+        metrics.API_SECONDS.labels(method, route, str(status)).observe(perf_counter() - began)
 
 
 def is_open(path: str, method: str) -> bool:
@@ -162,15 +184,6 @@ def _is_address(name: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _with_headers(send: Send) -> Send:
-    async def with_headers(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            message["headers"] = [*message["headers"], *HEADERS]
-        await send(message)
-
-    return with_headers
 
 
 async def _refuse(scope: Scope, receive: Receive, send: Send, refusal: Refusal) -> None:

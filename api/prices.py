@@ -59,8 +59,12 @@ class Prices:
 
     def json_of(self, tokens: list[int]) -> list[bytes]:
         """Give the latest ticks of those tokens that have one, in the order asked for."""
-        places = [self._place[token] for token in tokens if token in self._place]
-        return quotes.encode(self._rows[places], depth=True)
+        held = [token for token in tokens if token in self._place]
+        changed = [token for token in held if token not in self._encoded]
+        if changed:
+            rows = self._rows[[self._place[token] for token in changed]]
+            self._encoded.update(zip(changed, quotes.encode(rows, depth=True), strict=True))
+        return [self._encoded[token] for token in held]
 
     def tokens(self) -> list[int]:
         """Give all instruments that have a price."""

@@ -1,7 +1,7 @@
 """One live client: what it wants, and a bounded queue towards it.
 
-A viewer never holds anyone up. Messages are handed to its socket without waiting, up to WINDOW_MESSAGES that are not
-known to be written; behind those they queue; where the queue is full the oldest goes, and the client is told how many
+A viewer never holds anyone up. Messages are handed to its socket without waiting, up to a window that is not known to
+be written; behind those they queue; where the queue is full the oldest goes, and the client is told how many
 ticks it missed before it gets the next one: {"type":"skipped","count":N}. Its last cursor brings them back.
 
     LIVE       what is offered goes out at once
@@ -16,9 +16,13 @@ import msgspec
 
 from runtime import metrics
 
-WINDOW_MESSAGES = 32  # handed to the socket and not known to be written: about 1 MB of busy batches
-QUEUE_MESSAGES_MAX = 512  # some seconds of a busy market; a client that is further behind will not catch up by waiting
-HELD_MESSAGES_MAX = 2048  # offered during a replay; beyond it the replay simply goes on further
+# Handed to the socket and not known to be written; the server holds a copy of each for each client.
+WINDOW_MESSAGES_MAX = 16
+WINDOW_BYTES_MAX = 512 * 1024
+# Behind the window: some seconds of a busy market; who is further behind does not catch up by waiting. During a replay
+# it is what the replay may take; beyond it the replay simply goes on further. Clients of one wish share the texts.
+QUEUE_MESSAGES_MAX = 2048
+QUEUE_BYTES_MAX = 8 * 1024 * 1024
 SEND_SECONDS_MAX = 20.0  # a socket that takes nothing for so long has nobody behind it
 
 SendText = Callable[[str], Awaitable[None]]
@@ -34,6 +38,11 @@ class Batch(msgspec.Struct, frozen=True):
     text: str
     ticks: int
 
+    @property
+    def size(self) -> int:
+        """Bytes on the wire: the text is ASCII."""
+        return len(self.text)
+
 
 class Viewer:
     """A client of the live stream."""
@@ -47,7 +56,9 @@ class Viewer:
         self._send = send
         self._flying: Awaitable[None] | None = None
         self._flown = 0
+        self._flown_bytes = 0
         self._queue: deque[Batch] = deque()
+        self._queued_bytes = 0
         self._skipped = 0
         self._wake = asyncio.Event()
 
@@ -55,24 +66,36 @@ class Viewer:
         """Take one message for the client; never waits."""
         if self.catching:
             self._hold(batch)
-        elif self._queue or self._skipped or self._flown >= WINDOW_MESSAGES:
+        elif self._queue or self._skipped or self._window_full():
             self._enqueue(batch)
         else:
             self._fly(batch)
 
+    def _window_full(self) -> bool:
+        return self._flown >= WINDOW_MESSAGES_MAX or self._flown_bytes >= WINDOW_BYTES_MAX
+
     def _fly(self, batch: Batch) -> None:
         self._flying = self._send(batch.text)
         self._flown += 1
-        metrics.LIVE_TICKS.inc(batch.ticks)
-        if self._flown >= WINDOW_MESSAGES:
+        self._flown_bytes += batch.size
+        if self._window_full():
             self._wake.set()
 
     def _enqueue(self, batch: Batch) -> None:
-        if len(self._queue) >= QUEUE_MESSAGES_MAX:
-            lost = self._queue.popleft().ticks
+        self._queue.append(batch)
+        self._queued_bytes += batch.size
+        while self._queue_full():
+            lost = self._dequeue().ticks
             self._skipped += lost
             metrics.LIVE_SKIPPED.inc(lost)
-        self._queue.append(batch)
+
+    def _queue_full(self) -> bool:
+        return len(self._queue) > QUEUE_MESSAGES_MAX or self._queued_bytes > QUEUE_BYTES_MAX
+
+    def _dequeue(self) -> Batch:
+        batch = self._queue.popleft()
+        self._queued_bytes -= batch.size
+        return batch
 
     def miss(self, count: int) -> None:
         """Note that `count` messages of a feed cannot be shown; the client is told."""
@@ -80,11 +103,17 @@ class Viewer:
         self._wake.set()
 
     def _hold(self, batch: Batch) -> None:
-        if len(self._queue) >= HELD_MESSAGES_MAX:
-            self._queue.clear()
+        if self.overtaken:
+            return
+        self._queue.append(batch)
+        self._queued_bytes += batch.size
+        if self._queue_full():
+            self._forget_queue()
             self.overtaken = True
-        if not self.overtaken:
-            self._queue.append(batch)
+
+    def _forget_queue(self) -> None:
+        self._queue.clear()
+        self._queued_bytes = 0
 
     async def run(self) -> None:
         """Write what queued up whenever the socket has taken the window, until cancelled. Raises Gone."""
@@ -100,8 +129,8 @@ class Viewer:
                 count, self._skipped = self._skipped, 0
                 await self.say(f'{{"type":"skipped","count":{count}}}')
                 continue
-            self._fly(self._queue.popleft())
-            if self._flown >= WINDOW_MESSAGES:
+            self._fly(self._dequeue())
+            if self._window_full():
                 await self._landed()
 
     async def _landed(self) -> None:
@@ -109,7 +138,7 @@ class Viewer:
         flying, self._flying = self._flying, None
         if flying is not None:
             await _written(flying)
-        self._flown = 0
+        self._flown = self._flown_bytes = 0
 
     async def say(self, text: str) -> None:
         """Write a message now, behind those handed over before. Raises Gone."""
@@ -119,7 +148,7 @@ class Viewer:
         """Begin CATCHING: from here on, what is offered is held."""
         self.catching = True
         self.overtaken = False
-        self._queue.clear()
+        self._forget_queue()
 
     def release(self) -> None:
         """Go LIVE: what was held goes out, in order."""
