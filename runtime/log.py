@@ -92,11 +92,13 @@ class _Bridge(logging.Handler):
 
 
 def _processors(process: str, settings: Settings) -> list[Processor]:
+    json = settings.log_format == "json"
+
     def name_process(_logger: object, _method: str, event: EventDict) -> EventDict:
-        event.setdefault("process", process)
+        if json:  # on a terminal `bahi up` names the process at the head of the line
+            event.setdefault("process", process)
         return event
 
-    json = settings.log_format == "json"
     return [
         structlog.contextvars.merge_contextvars,
         name_process,
