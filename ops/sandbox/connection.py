@@ -17,6 +17,7 @@ from ops.sandbox.journal import Journal
 from ops.sandbox.mischief import Mischief
 from ops.sandbox.stage import Stage
 from ops.sandbox.subscriptions import Subscriptions
+from ops.sandbox.tape import Part
 from ops.sandbox.wire import Bytes, Ints
 
 BUFFER_BYTES_MAX = 1024 * 1024  # 60 ms of 100,000 full ticks/s; what waits in the kernel comes on top
@@ -79,13 +80,16 @@ class Connection:
             self._owed[which] = True
             which = np.flatnonzero(self._owed)
             self._owed[:] = False
-        self._send(which, self._stage.board[which])
+        self._send(self._stage.board[which], self.subscriptions.lengths(which))
 
-    async def deliver(self, which: Ints, bodies: Bytes) -> int:
-        """Send these rows (k, 184) as far as they are wanted, in order, when there is room; give how many were sent."""
+    async def deliver(self, part: Part) -> int:
+        """Send these rows as far as they are wanted, in order, when there is room; give how many were sent."""
         while not self.closing and not self.has_room():  # aiohttp keeps the transport's own signal
             await asyncio.sleep(ROOM_CHECK_SECONDS)
-        return 0 if self.closing else self._send(which, bodies)
+        if self.closing:
+            return 0
+        wanted = self.subscriptions.lengths(part.which)
+        return self._send(part.bodies, np.minimum(wanted, part.lengths))
 
     def beat(self) -> None:
         """Send a heartbeat where nothing was sent for a second."""
@@ -116,8 +120,7 @@ class Connection:
         if not self.closing and not time.monotonic() < self.mischief.frozen_until:
             self._transport.resume_reading()
 
-    def _send(self, which: Ints, bodies: Bytes) -> int:
-        lengths = self.subscriptions.lengths(which)
+    def _send(self, bodies: Bytes, lengths: Ints) -> int:
         wanted = lengths > 0
         if not wanted.all():
             bodies, lengths = bodies[wanted], lengths[wanted]

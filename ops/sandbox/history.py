@@ -19,7 +19,7 @@ from ops.sandbox.market import Market
 from ops.sandbox.paths import MINUTE_NS, SLOT_NS, SLOTS
 from ops.sandbox.pricing import DAY_MINUTES, EPOCH, IST_MINUTES, PUT, SPOT
 from ops.sandbox.quotes import IST
-from ops.sandbox.tape import Tape
+from ops.sandbox.tape import Tape, added_volume
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -121,6 +121,7 @@ def fold(ask: Asked, minutes: Ints, bars: Bars, volume: Ints, oi: Ints | None) -
 def of_tape(tape: Tape, place: int, ask: Asked, played: int) -> list[Candle]:
     """Give the candles of the first `played` rows of a tape; a row's volume is what it added to the day's highest."""
     rows = np.flatnonzero(tape.rows.place[:played] == place)
+    added = added_volume(tape.rows.seconds[rows], tape.rows.volume[rows])
     of_row = tape.rows.seconds[rows] // 60
     order = np.argsort(of_row, kind="stable")  # within a minute the order of play decides what is first and last
     order = order[(of_row[order] >= ask.first) & (of_row[order] <= ask.last)]
@@ -131,8 +132,8 @@ def of_tape(tape: Tape, place: int, ask: Asked, played: int) -> list[Candle]:
     price = tape.rows.price[rows] / tape.divisor(place)
     lasts = np.append(groups[1:], len(rows)) - 1
     bars = Bars(price[groups], np.maximum.reduceat(price, groups), np.minimum.reduceat(price, groups), price[lasts])
-    added = np.add.reduceat(tape.rows.added[rows], groups)
-    return fold(ask, minutes, bars, added, np.zeros(len(minutes), np.int64) if ask.oi else None)
+    volume = np.add.reduceat(added[order], groups)
+    return fold(ask, minutes, bars, volume, np.zeros(len(minutes), np.int64) if ask.oi else None)
 
 
 def _traded(market: Market, place: int, ask: Asked, opened: int, now: int) -> Ints:

@@ -18,6 +18,7 @@ AUDIENCE_SECONDS = 1.0
 BATCH_ROWS = 1_000  # at full speed; 100 messages, 186 KB
 STEP_SECONDS = 0.02  # between batches at a given speed
 MAX = "max"
+SECOND_NS = 1_000_000_000
 
 
 class Playback:
@@ -39,7 +40,7 @@ class Playback:
             if not self._audience():
                 await self._gather()
                 # The tape stood still meanwhile: it goes on from where it was.
-                started, first = time.monotonic(), int(self.tape.rows.due[self.played])
+                started, first = time.monotonic(), int(self.tape.rows.due_ns[self.played])
             end = self._due(started, first)
             await self._play(end)
             if self.speed is not None and end < len(self.tape):
@@ -49,8 +50,8 @@ class Playback:
     async def _play(self, end: int) -> None:
         while self.played < end and self._audience():
             batch_end = min(end, self.played + BATCH_ROWS)
-            which, bodies = self.tape.packets(self.played, batch_end)
-            sent = sum(await asyncio.gather(*(c.deliver(which, bodies) for c in self._hub)))
+            part = self.tape.part(self.played, batch_end)
+            sent = sum(await asyncio.gather(*(c.deliver(part) for c in self._hub)))
             if not sent and not self._audience():
                 return  # the last client left before it got these
             self.played, self.sent = batch_end, self.sent + sent
@@ -60,8 +61,8 @@ class Playback:
         """Give the row before which playing pauses."""
         if self.speed is None:
             return len(self.tape)
-        reached = first + (time.monotonic() - started) * self.speed
-        return int(np.searchsorted(self.tape.rows.due, reached, side="right"))
+        reached = first + (time.monotonic() - started) * self.speed * SECOND_NS
+        return int(np.searchsorted(self.tape.rows.due_ns, reached, side="right"))
 
     def _audience(self) -> bool:
         return any(connection.subscriptions.modes for connection in self._hub)

@@ -8,7 +8,7 @@ from typing import Protocol, Self
 import msgspec
 from aiohttp import web
 
-from ops.sandbox import history
+from ops.sandbox import csv_tape, history, segment_tape
 from ops.sandbox.control import Control
 from ops.sandbox.envelope import wrap_errors
 from ops.sandbox.feed import MarketFeed
@@ -64,7 +64,7 @@ class Exchange:
     def __init__(self, options: Options) -> None:
         """Make the market or read the tape; nothing listens yet."""
         self.options = options
-        self.stage = Tape(options.tape) if options.tape else Market(options.seed, time.time_ns(), options.instruments)
+        self.stage = _stage(options)
         self.journal = Journal(options.folder / "journal")
         self.sessions = Sessions(options.folder / "sessions.json")
         self.hub = Hub(self.stage, self.journal)
@@ -122,6 +122,14 @@ class Exchange:
         app.add_routes(rest.routes())
         app.add_routes(Control(self.hub, self.feed, self.sessions, options.folder / "journal").routes())
         return app
+
+
+def _stage(options: Options) -> Market | Tape:
+    if options.tape is None:
+        return Market(options.seed, time.time_ns(), options.instruments)
+    if options.tape.suffix == segment_tape.SUFFIX:
+        return segment_tape.read(options.tape)
+    return csv_tape.read(options.tape)
 
 
 def opened(folder: Path) -> int:

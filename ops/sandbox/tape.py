@@ -1,56 +1,46 @@
-"""A tape: recorded ticks that are played instead of the generated market.
+"""A tape: recorded ticks that are played instead of the generated market; csv_tape.py and segment_tape.py read them.
 
-A folder holds SYMBOL.csv or SYMBOL.csv.gz with the columns `timestamp` (naive IST), `ltp` and `volume` (cumulative):
-
-    timestamp,ltp,volume
-    2021-04-20 09:15:32,655.9,147828
-
-Each row becomes one full packet with the row's time as exchange and last trade time, its price and volume, and the
-open, high and low of its file so far; everything else is 0. Files are merged by time. Each keeps its own order, also
-where its stamps go back: such a row follows its predecessor at once. Every symbol is listed as an NSE equity, under
-its file's name. A tape is held in memory, 64 bytes a row.
+A tape is held in memory. Its rows are in the order in which they are played: by time, where one may stand before its
+predecessor's time but is played after it, at once.
 """
 
-import gzip
-import zlib
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from ops.sandbox import instruments, wire
-from ops.sandbox.instruments import Instrument, Spot, Tokens
-from ops.sandbox.wire import Bytes, Field, Ints
-from runtime.errors import SettingError
+from ops.sandbox import wire
+from ops.sandbox.instruments import Instrument
+from ops.sandbox.wire import Bytes, Ints
 
-COLUMNS = ("timestamp", "ltp", "volume")
 IST_SECONDS = 19_800
 DAY_SECONDS = 86_400
-UINT32_MAX = (1 << 32) - 1
-# File names cannot hold every symbol; these recordings write them like this.
-SPELLINGS = {"BAJAJ_AUTO": "BAJAJ-AUTO", "MM": "M&M"}
-# Equities that the generated market does not list any more.
-DELISTED = {"HDFC": 1330}
-TICK_SIZE = 0.05
 
 
 class Rows(NamedTuple):
-    """Ticks in the order in which they are played; one value a tick.
+    """Ticks in the order of play; one value a tick.
 
-    place: of the instrument; seconds: exchange's time, UTC since 1970; due: the same, never falling, which paces the
-    tape; price, open, high, low: wire integers; volume: cumulative; added: what it adds to the day's highest
-    volume so far.
+    place: of the instrument; seconds: exchange's time, UTC since 1970; due_ns: when it is played, never falling;
+    price: integer of the wire; volume: cumulative; length: bytes of the longest packet that the tick can give.
     """
 
     place: Ints
     seconds: Ints
-    due: Ints
+    due_ns: Ints
     price: Ints
     volume: Ints
-    open: Ints
-    high: Ints
-    low: Ints
-    added: Ints
+    length: Ints
+
+
+class Part(NamedTuple):
+    """Some rows as they are sent: places, packets (k, 184), and of how many bytes each is known."""
+
+    which: Ints
+    bodies: Bytes
+    lengths: Ints
+
+
+Draw = Callable[[int, int], Bytes]
 
 
 class Tape:
@@ -58,16 +48,16 @@ class Tape:
 
     gives_snapshots = False
 
-    def __init__(self, folder: Path) -> None:
-        """Read all files of `folder`; raise `SettingError` with file and line where one is not as it should be."""
-        files = _files(folder)
-        self.instruments = _list(list(files))
-        self.places = {i.instrument_token: place for place, i in enumerate(self.instruments)}
-        self.is_index = np.zeros(len(self.instruments), np.bool_)
-        self.rows = _merge([_read(path, place) for place, path in enumerate(files.values())])
-        self.board = np.zeros((len(self.instruments), wire.FULL_BYTES), np.uint8)
-        self._tokens = np.array([i.instrument_token for i in self.instruments])
-        self.board[:, :4] = self._tokens.astype(">u4").view(np.uint8).reshape(-1, 4)
+    def __init__(self, instruments: Sequence[Instrument], rows: Rows, draw: Draw) -> None:
+        """Play `rows`; `draw` gives the packets (k, 184) of rows first..end."""
+        self.instruments = instruments
+        self.places = {i.instrument_token: place for place, i in enumerate(instruments)}
+        self.is_index = np.array([i.is_index for i in instruments], np.bool_)
+        self.rows = rows
+        self.board = np.zeros((len(instruments), wire.FULL_BYTES), np.uint8)
+        self._draw = draw
+        tokens = np.array(list(self.places))
+        self.board[:, :4] = tokens.astype(">u4").view(np.uint8).reshape(-1, 4)
 
     def __len__(self) -> int:
         """Give the number of rows."""
@@ -75,115 +65,21 @@ class Tape:
 
     def divisor(self, place: int) -> int:
         """Give what the prices of one instrument are multiplied by on the wire."""
-        return wire.divisor(int(self._tokens[place]))
+        return wire.divisor(self.instruments[place].instrument_token)
 
-    def packets(self, first: int, end: int) -> tuple[Ints, Bytes]:
-        """Give places and packets (k, 184) of rows first..end, and put them on the board as the newest."""
-        part = Rows(*(column[first:end] for column in self.rows))
-        words = np.zeros((len(part.place), wire.WORDS), np.uint32)
-        words[:, Field.TOKEN] = self._tokens[part.place]
-        words[:, Field.LTP], words[:, Field.VOLUME] = part.price, part.volume
-        words[:, Field.OPEN], words[:, Field.HIGH], words[:, Field.LOW] = part.open, part.high, part.low
-        words[:, Field.TIME] = words[:, Field.LAST_TRADE_TIME] = part.seconds
-        bodies = wire.rows(words)
-        self.board[part.place] = bodies
-        return part.place, bodies
+    def part(self, first: int, end: int) -> Part:
+        """Give rows first..end, and put them on the board as the newest."""
+        which, bodies = self.rows.place[first:end], self._draw(first, end)
+        self.board[which] = bodies
+        return Part(which, bodies, self.rows.length[first:end])
 
 
-def _files(folder: Path) -> dict[str, Path]:
-    found = {p.name.removesuffix(".gz").removesuffix(".csv"): p for p in sorted(folder.glob("*.csv*"))}
-    found = {symbol: path for symbol, path in found.items() if path.name.endswith((".csv", ".csv.gz"))}
-    if not found:
-        raise SettingError(
-            f"a folder of SYMBOL.csv or SYMBOL.csv.gz files as tape in {folder}",
-            "no such file" if folder.is_dir() else "no such folder",
-            "give the folder that holds the recordings",
-        )
-    return found
-
-
-def _list(symbols: list[str]) -> list[Instrument]:
-    """List the symbols under their tokens on NSE where they are known, else under computed ones."""
-    known = {spot.tradingsymbol: spot for spot in instruments.spots() if spot.exchange == "NSE"}
-    tokens = Tokens()
-    listed = {}
-    # Known ones first, so that no computed token takes theirs.
-    for symbol in sorted(symbols, key=lambda symbol: (_known_token(symbol, known) is None, symbol)):
-        token, exchange_token = tokens.take("NSE", f"NSE:{symbol}", _known_token(symbol, known))
-        spot = known.get(SPELLINGS.get(symbol, symbol))
-        name = spot.name if spot else symbol.replace("_", " ")
-        listed[symbol] = Instrument(
-            token, exchange_token, symbol, name, None, 0.0, TICK_SIZE, 1, "EQ", "NSE", "NSE", symbols.index(symbol)
-        )
-    return [listed[symbol] for symbol in symbols]
-
-
-def _known_token(symbol: str, known: dict[str, Spot]) -> int | None:
-    spot = known.get(SPELLINGS.get(symbol, symbol))
-    return spot.exchange_token if spot else DELISTED.get(symbol)
-
-
-def _read(path: Path, place: int) -> Rows:
-    """Read one file in its own order."""
-    try:
-        data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-        lines = data.decode("utf-8-sig").splitlines()
-    except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
-        raise SettingError(f"a readable tape in {path}", str(error), "record or copy it again") from error
-    header = tuple(name.strip() for name in lines[0].split(",")) if lines else ()
-    if not set(COLUMNS) <= set(header):
-        raise _wrong(path, 1, f"the columns {', '.join(COLUMNS)}", ", ".join(header) or "an empty file")
-    cells = [line.split(",") for line in lines[1:] if line]
-    picked = [header.index(name) for name in COLUMNS]
-    try:
-        stamps, prices, volumes = (np.array([row[at] for row in cells], "U40") for at in picked)
-        seconds = stamps.astype("M8[s]").astype(np.int64) - IST_SECONDS
-        with np.errstate(invalid="ignore"):  # what is no number becomes a negative one, which is refused below
-            price = np.rint(prices.astype(np.float64) * wire.DIVISOR).astype(np.int64)
-            volume = np.rint(volumes.astype(np.float64)).astype(np.int64)
-    except (ValueError, IndexError) as error:
-        raise _wrong(path, _bad_line(lines, picked), "timestamp, ltp and volume", str(error)) from error
-    outside = (price < 0) | (price > UINT32_MAX) | (volume < 0) | (volume > UINT32_MAX) | (seconds < 0)
-    if outside.any():
-        line = int(np.flatnonzero(outside)[0]) + 2
-        raise _wrong(path, line, "values that a packet can carry (unsigned, 32 bits)", lines[line - 1])
-    return _widened(place, seconds, price, volume)
-
-
-def _widened(place: int, seconds: Ints, price: Ints, volume: Ints) -> Rows:
-    """Add what follows from a file's own order."""
-    if not len(price):
-        return Rows(*([price] * len(Rows._fields)))
-    due, high, low = np.maximum.accumulate(seconds), np.maximum.accumulate(price), np.minimum.accumulate(price)
+def added_volume(seconds: Ints, volume: Ints) -> Ints:
+    """Give what each row of one instrument adds to the highest volume of its IST day so far; 0 for the day's first."""
     added = np.zeros_like(volume)
     days = (seconds + IST_SECONDS) // DAY_SECONDS
     for day in np.unique(days):
         chosen = days == day
         highest = np.maximum.accumulate(volume[chosen])
         added[chosen] = np.diff(highest, prepend=highest[:1])
-    return Rows(
-        np.full_like(price, place), seconds, due, price, volume, np.full_like(price, price[0]), high, low, added
-    )
-
-
-def _bad_line(lines: list[str], picked: list[int]) -> int:
-    """Find the first line that cannot be read."""
-    for number, line in enumerate(lines[1:], 2):
-        try:
-            stamp, price, volume = (line.split(",")[at] for at in picked)
-            np.datetime64(stamp, "s")
-            float(price), float(volume)
-        except (ValueError, IndexError):
-            return number
-    return len(lines)
-
-
-def _merge(files: list[Rows]) -> Rows:
-    """Merge by time: a stable sort by each file's highest stamp so far is what a merge of the files' heads gives."""
-    columns = Rows(*(np.concatenate(column) for column in zip(*files, strict=True)))
-    order = np.argsort(columns.due, kind="stable")
-    return Rows(*(column[order] for column in columns))
-
-
-def _wrong(path: Path, line: int, wanted: str, found: str) -> SettingError:
-    return SettingError(f"{wanted} in line {line} of {path}", found, "mend the line or leave the file out")
+    return added
