@@ -1,0 +1,155 @@
+"""Exactly once: real processes, really killed, frozen and cut off, while ticks flow and the archive works."""
+
+import random
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests import accounting
+from tests.accounting import Account
+from tests.stack import TICK_STREAM, Stack, select_nothing
+
+RATE = 5000
+GAP_SECONDS_MAX = 12.0
+"""The SDK waits up to 5 s before it connects again, and a process needs one or two to start on a busy machine."""
+
+SETTINGS = {
+    "BAHI_SANDBOX_INSTRUMENTS": 1000,
+    "BAHI_SANDBOX_RATE": RATE,
+    "SPOOL_FILE_BYTES": 256 * 1024,
+    "SPOOL_FILE_SECONDS": 1,
+    "TRIM_WINDOW_SECONDS": 1,
+    "TRIM_WINDOW_BYTES": 512 * 1024,
+}
+
+
+def kill(name: str) -> Callable[[Stack], None]:
+    """Give the fault that kills a process and starts it again, as the supervisor does."""
+
+    def fault(stack: Stack) -> None:
+        stack.kill(name)
+        stack.start(name)
+
+    return fault
+
+
+def cut_postgres(stack: Stack) -> None:
+    """Cut every connection to PostgreSQL."""
+    stack.query(
+        "select pg_terminate_backend(pid) from pg_stat_activity where pid <> pg_backend_pid() and datname is not null"
+    )
+
+
+def cut_redis(stack: Stack) -> None:
+    """Cut every connection to Redis."""
+    with stack.redis() as client:
+        client.client_kill_filter(_type="normal", skipme=True)
+
+
+def drop_socket(stack: Stack) -> None:
+    """Drop the feed's socket."""
+    stack.misbehave("drop")
+
+
+FAULTS = {
+    "kill ticks": kill("ticks"),
+    "kill project": kill("project"),
+    "kill archive": kill("archive"),
+    "kill api": kill("api"),
+    "cut postgres": cut_postgres,
+    "cut redis": cut_redis,
+    "drop socket": drop_socket,
+}
+
+
+def flowing(stack: Stack, projector: str = "ticks") -> None:
+    """Wait until rows are being committed."""
+    stack.wait("ticks flow", lambda: stack.checkpoint(projector) > 100)
+
+
+def settle(stack: Stack) -> Account:
+    """Stop the feed, let everything catch up, and account for all of it."""
+    stack.wait("the feed is whole again", lambda: not stack.query("select from feed_gaps where to_time is null"))
+    assert stack.stop("ticks") == 0
+    events = accounting.events_of(stack.servers["redis"].url, stack.data_dir / "archive", TICK_STREAM)
+    stack.wait("all is committed", lambda: stack.caught_up(len(events)))
+    account = accounting.audit(events, stack.data_dir / "sandbox" / "journal", stack.database_url)
+    assert account.lost == []
+    assert account.doubled == []
+    assert account.received == account.stored + account.parked
+    assert accounting.stored_candles(stack.database_url) == accounting.candles_of(accounting.ticks_of(events))
+    return account
+
+
+def tell(account: Account, record_property: Callable[[str, object], None]) -> None:
+    """Put the account into the report."""
+    record_property("sent", account.sent)
+    record_property("received", account.received)
+    record_property("stored", account.stored)
+    record_property("in gaps", account.in_gaps)
+    record_property("gaps", len(account.gap_seconds))
+    record_property("longest gap, s", max(account.gap_seconds, default=0))
+
+
+def chaos(stack: Stack, seed: int, seconds: float) -> list[str]:
+    """Play seeded faults for a while; return them."""
+    draw, played, left = random.Random(seed), [], seconds
+    while left > 0:
+        wait = draw.uniform(0.3, 2.5)
+        select_nothing(wait)
+        left -= wait
+        name = draw.choice(sorted(FAULTS))
+        FAULTS[name](stack)
+        played.append(name)
+    return played
+
+
+def run(data_dir: Path, seed: int, seconds: float, record_property: Callable[[str, object], None]) -> None:
+    """Play one seed to its end."""
+    with Stack(data_dir, **SETTINGS) as stack:
+        stack.start_all()
+        flowing(stack)
+        played = chaos(stack, seed, seconds)
+        account = settle(stack)
+        assert account.sent > RATE * seconds / 4, "there was load"
+        assert len(account.gap_seconds) <= played.count("kill ticks") + played.count("drop socket")
+        assert max(account.gap_seconds, default=0) <= GAP_SECONDS_MAX
+        record_property("seed", seed)
+        record_property("faults", len(played))
+        tell(account, record_property)
+
+
+def test_nothing_lost_nothing_twice_for_a_while(data_dir: Path, record_property: Callable[[str, object], None]) -> None:
+    """Under kills and cuts for some seconds every tick is committed once or lies in a declared gap."""
+    run(data_dir, 1, 12, record_property)
+
+
+@pytest.mark.prove
+@pytest.mark.parametrize("seed", range(11, 14))
+def test_nothing_lost_nothing_twice_for_a_minute(
+    data_dir: Path, seed: int, record_property: Callable[[str, object], None]
+) -> None:
+    """Under kills and cuts for a minute every tick is committed once or lies in a declared gap."""
+    run(data_dir, seed, 60, record_property)
+
+
+@pytest.mark.prove
+def test_a_frozen_owner_writes_nothing_after_its_lease(
+    data_dir: Path, record_property: Callable[[str, object], None]
+) -> None:
+    """A projector frozen past its lease, taken over and thawed, doubles nothing."""
+    with Stack(data_dir, **SETTINGS) as stack:
+        stack.start_all()
+        flowing(stack)
+        for first, second in (("project", "project2"), ("project2", "project")):
+            stack.signal(first, signal.SIGSTOP)
+            if second not in stack.processes:
+                stack.start(second)
+            at = stack.checkpoint("ticks")
+            stack.wait("the other one goes on", lambda at=at: stack.checkpoint("ticks") > at + 200)  # type: ignore[misc]
+            stack.signal(first, signal.SIGCONT)
+            at = stack.checkpoint("ticks")
+            stack.wait("both live, one works", lambda at=at: stack.checkpoint("ticks") > at + 200)  # type: ignore[misc]
+        tell(settle(stack), record_property)
