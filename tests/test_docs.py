@@ -1,5 +1,6 @@
 """What the pages say is what the code does: settings, metrics, commands, make targets, links, files."""
 
+import ast
 import re
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import rich_click as click
 from ops import cli
 from runtime.metrics import CATALOGUE
 from runtime.settings import SETTINGS, Setting
-from tests.house.source import ROOT
+from tests.house.source import PACKAGES, ROOT, read
 
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("ops/decisions/*.md")])
 COMMANDS = cli.root.list_commands(click.Context(cli.root))
@@ -23,6 +24,18 @@ def _row(setting: Setting) -> str:
 def test_the_page_of_settings_has_every_setting_as_the_code_has_it() -> None:
     rows = {line for line in (ROOT / "docs/settings.md").read_text("utf-8").splitlines() if line.startswith("| `")}
     assert rows == {_row(setting) for setting in SETTINGS}
+
+
+def test_a_setting_that_nothing_reads_is_said_to_have_no_effect() -> None:
+    read_somewhere = {
+        node.attr
+        for source in read(*PACKAGES)
+        for node in ast.walk(source.tree)
+        if isinstance(node, ast.Attribute) and source.path != "runtime/settings.py"
+    }
+    said = (ROOT / "docs/settings.md").read_text("utf-8").partition("## Not yet in effect")[2]
+    without_effect = {setting.name for setting in SETTINGS if setting.field not in read_somewhere}
+    assert set(re.findall(r"`([A-Z_]+)`", said)) == without_effect
 
 
 def test_the_example_file_names_every_setting_and_sets_none() -> None:
