@@ -146,9 +146,10 @@ class Store:
 
     async def _stream_id(self, connection: Connection, stream: str) -> int:
         if stream not in self._stream_ids:
-            row = await (await connection.execute(statements["stream_number"], {"stream": stream})).fetchone()
-            if row is None:  # another owner is making it at this moment
-                raise Unreachable(f"the number of {stream}", "no row yet", "it is tried again")
+            wanted = {"stream": stream}
+            await connection.execute(statements["add_stream"], wanted)
+            row = await (await connection.execute(statements["stream_number"], wanted)).fetchone()
+            assert row is not None, "it was added, and is never removed"
             self._stream_ids[stream] = int(row["stream_id"])
         return self._stream_ids[stream]
 

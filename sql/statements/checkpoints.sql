@@ -2,11 +2,11 @@
 insert into projection_checkpoints (projector, stream) values (%(projector)s, %(stream)s)
 on conflict (projector, stream) do nothing
 
--- acquire_lease: take over a pair that is free, or held by an owner known to be dead, raising its epoch
+-- acquire_lease: take over a pair that is free, our own, or held by an owner known to be dead, raising its epoch
 update projection_checkpoints
 set epoch = epoch + 1, owner = %(owner)s, lease_until = clock_timestamp() + make_interval(secs => %(lease_seconds)s)
 where projector = %(projector)s and stream = %(stream)s
-  and (lease_until < clock_timestamp() or owner is null or owner = any (%(dead)s))
+  and (lease_until < clock_timestamp() or owner is null or owner = %(owner)s or owner = any (%(dead)s))
 returning epoch, n
 
 -- read_checkpoint: how a pair stands
@@ -36,9 +36,11 @@ select coalesce(max(n), 0) as n from projection_checkpoints where stream = %(str
 -- raise_epochs: after a restore from a backup, or a writer's takeover: no batch in anyone's memory counts any more
 update projection_checkpoints set epoch = epoch + %(by)s
 
--- stream_number: the short number of a stream, made at its first use
-with made as (insert into streams (stream) values (%(stream)s) on conflict (stream) do nothing returning stream_id)
-select stream_id from made union all select stream_id from streams where stream = %(stream)s limit 1
+-- add_stream: give a stream its short number, at its first use
+insert into streams (stream) values (%(stream)s) on conflict (stream) do nothing
+
+-- stream_number: the short number of a stream
+select stream_id from streams where stream = %(stream)s
 
 -- park_event: keep what could not be read, whole, with the reason
 insert into parked_events (projector, stream, n, part, at, error, packets, payload)
