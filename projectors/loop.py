@@ -31,6 +31,14 @@ from runtime.clock import Clock
 from runtime.errors import BadEvent, Halt, LeaseLost, Unreachable
 from runtime.lifecycle import Stop
 from runtime.log import get
+from runtime.metrics import (
+    PROJECTOR_COMMIT_SECONDS,
+    PROJECTOR_LAG,
+    PROJECTOR_LATENCY_SECONDS,
+    PROJECTOR_N,
+    PROJECTOR_PARKED,
+    PROJECTOR_RETRIES,
+)
 from runtime.waiting import Backoff
 from sql.store import LEASE_SECONDS, Lease, Store
 
@@ -40,6 +48,7 @@ PENDING_BLOCK_MS = 50  # while something waits in memory to be written
 ACQUIRE_SECONDS = 0.5  # how often a pair that another owner holds is asked for
 RENEW_SECONDS = LEASE_SECONDS / 4
 HALTED_SECONDS = 15.0  # a stopped projector looks again this often, and says so each time
+SHORT_LOG_SECONDS = 5.0  # a writer fills a Redis that forgot within this; later it is an alarm
 MARK_SECONDS = 1.0  # the consumer groups in Redis follow the checkpoints this often
 assert BLOCK_MS / 1000 < RENEW_SECONDS < LEASE_SECONDS / 2, "a quiet owner keeps its lease"
 
@@ -95,6 +104,8 @@ class Loop:
         self._store, self._reader, self._clock, self._marks, self._stop = store, reader, clock, marks, stop
         self._log = get("projector").bind(projector=projection.name, stream=stream)
         self._isolate_until = 0  # events up to this n are taken one by one
+        self._oldest_ns = 0  # receive time of the oldest event that is read and not committed
+        self._short_since: float | None = None  # since when the log ends below what was read from it
         self._committed_at = self._marked_at = self._renewed_at = clock.monotonic()
 
     async def run(self) -> None:
@@ -143,6 +154,7 @@ class Loop:
             batch = await self._read(after, 1 if alone else READ_EVENTS_MAX, pending=after > lease.n)
             if batch:
                 assert batch[0].n == after + 1, "every read continues where the last one ended"
+                self._oldest_ns = self._oldest_ns or batch[0].at_ns
                 self._last_read = batch[-1]
                 projector.absorb(batch)
                 after = batch[-1].n
@@ -150,7 +162,7 @@ class Loop:
             target = projector.due(waited)
             if target is not None and target > lease.n:
                 await self._commit(lease, projector, target)
-            await self._keep(lease)
+            await self._keep(lease, after)
         target = projector.due(math.inf)
         if target is not None and target > lease.n:
             await self._commit(lease, projector, target)
@@ -165,7 +177,7 @@ class Loop:
 
     async def _commit(self, lease: Lease, projector: Projector, target: int) -> None:
         """Write rows and checkpoint, asking the checkpoint after a lost answer (rule 11)."""
-        backoff = Backoff()
+        backoff, began = Backoff(), self._clock.monotonic()
         while True:
             try:
                 if backoff.tries and await self._store.standing(lease) == target:
@@ -175,14 +187,19 @@ class Loop:
                 break
             except Unreachable as error:
                 self._log.warning("projector.waits", wanted=error.wanted, found=error.found, n=target)
+                PROJECTOR_RETRIES.labels(self.projection.name).inc()
                 if await self._stop.pause(backoff.next_seconds()):
                     raise
         projector.committed()
         lease.n = target
         self._committed_at = self._renewed_at = self._clock.monotonic()
+        PROJECTOR_COMMIT_SECONDS.labels(self.projection.name).observe(self._committed_at - began)
+        PROJECTOR_LATENCY_SECONDS.labels(self.projection.name).observe((self._clock.now_ns() - self._oldest_ns) / 1e9)
+        self._oldest_ns = 0
         await self.progress.move(target)
 
-    async def _keep(self, lease: Lease) -> None:
+    async def _keep(self, lease: Lease, after: int) -> None:
+        """Hold the lease, and show operators where the pair stands."""
         now = self._clock.monotonic()
         if now - self._renewed_at >= RENEW_SECONDS:
             try:
@@ -194,9 +211,24 @@ class Loop:
         if now - self._marked_at >= MARK_SECONDS:
             self._marked_at = now
             try:
-                await self._marks.mark(self.stream, self.projection.name, lease.n)
+                await self._show(lease, after)
             except Unreachable as error:  # a sign for operators only
                 self._log.debug("projector.not_marked", found=error.found)
+
+    async def _show(self, lease: Lease, after: int) -> None:
+        """Set the consumer group and the metrics; say so where the log ends below the checkpoint (invariant 8)."""
+        await self._marks.mark(self.stream, self.projection.name, lease.n)
+        last = await self._reader.last(self.stream)
+        PROJECTOR_N.labels(self.projection.name, self.stream).set(lease.n)
+        PROJECTOR_LAG.labels(self.projection.name, self.stream).set(max(0, last - lease.n))
+        if last >= after:
+            self._short_since = None
+            return
+        self._short_since = self._short_since or self._clock.monotonic()
+        if self._clock.monotonic() - self._short_since > SHORT_LOG_SECONDS:
+            self._log.error(
+                "projector.log_is_short", last=last, n=lease.n, remedy="start the stream's writer: it fills"
+            )
 
     async def _isolate(self, lease: Lease, error: BadEvent) -> None:
         """Take the events of a refused batch one by one; park the one that is refused alone."""
@@ -207,6 +239,7 @@ class Loop:
             return
         if not self.projection.parks:
             raise Halt(error.wanted, f"{error.found} at n = {bad.n} of {self.stream}", "mend it, then start again")
+        PROJECTOR_PARKED.labels(self.projection.name).inc()
         self._log.error("projector.parks", n=bad.n, wanted=error.wanted, found=error.found)
         async with self._store.begin(lease, bad.n) as rows:
             parked = {"projector": lease.projector, "stream": self.stream, "n": bad.n, "part": 0, "packets": 0}
