@@ -31,12 +31,12 @@ async def exchange(folder: Path, *, driven: bool = True, **options: Any) -> Asyn
                 await asyncio.gather(driving, return_exceptions=True)
 
 
-def root(running: Exchange) -> str:
-    """Give the address of its REST."""
-    return f"http://127.0.0.1:{running.port}"
+def root(running: Exchange | int) -> str:
+    """Give the address of the REST of a sandbox, or of the one on this port."""
+    return f"http://127.0.0.1:{running if isinstance(running, int) else running.port}"
 
 
-async def call(running: Exchange, method: str, path: str, **options: Any) -> tuple[int, Any]:
+async def call(running: Exchange | int, method: str, path: str, **options: Any) -> tuple[int, Any]:
     """Send a request; give status and JSON."""
     timeout = aiohttp.ClientTimeout(total=WAIT_SECONDS_MAX)
     async with (
@@ -46,7 +46,7 @@ async def call(running: Exchange, method: str, path: str, **options: Any) -> tup
         return response.status, json.loads(await response.read())
 
 
-async def log_in(running: Exchange, api_key: str = API_KEY) -> str:
+async def log_in(running: Exchange | int, api_key: str = API_KEY) -> str:
     """Log in as Kite wants it; give the access token."""
     _, answer = await call(running, "POST", f"/sandbox/login?api_key={api_key}")
     request_token = answer["data"]["request_token"]
@@ -108,6 +108,12 @@ class Client:
             await self.hear()
         return self.frames
 
+    async def texts_to(self, count: int) -> list[Any]:
+        """Receive until there are `count` texts in all; give them."""
+        while len(self.texts) < count and not self.closed:
+            await self.hear()
+        return self.texts
+
     async def end(self) -> None:
         """Receive until the socket is closed."""
         while not self.closed:
@@ -115,9 +121,9 @@ class Client:
 
 
 @contextlib.asynccontextmanager
-async def client(running: Exchange, token: str, api_key: str = API_KEY) -> AsyncIterator[Client]:
+async def client(running: Exchange | int, token: str, api_key: str = API_KEY) -> AsyncIterator[Client]:
     """Connect to the ticker's address."""
     async with aiohttp.ClientSession() as session:
-        url = f"ws://127.0.0.1:{running.port}/?api_key={api_key}&access_token={token}"
+        url = f"{root(running)}/?api_key={api_key}&access_token={token}"
         async with session.ws_connect(url, max_msg_size=0, autoping=True) as socket:
             yield Client(socket)

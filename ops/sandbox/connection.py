@@ -107,6 +107,15 @@ class Connection:
         self._transport.pause_reading()
         asyncio.get_running_loop().call_later(seconds, self._thaw)
 
+    def tell(self, text: bytes) -> None:
+        """Send a text message; it is no tick message, so the journal has nothing of it."""
+        if not self.closing:
+            self._transport.write(wire.text(text))
+
+    def close(self) -> None:
+        """Send what waits, then close the TCP connection."""
+        self._transport.close()
+
     def drop(self) -> None:
         """Cut the TCP connection without a word."""
         self._transport.abort()

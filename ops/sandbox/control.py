@@ -15,6 +15,8 @@ from ops.sandbox.hub import Hub
 from ops.sandbox.playback import Playback
 from ops.sandbox.session import API_KEY, Sessions
 
+TEXT_BYTES_MAX = 65_535  # what a websocket header of 16 bits can say
+
 
 class Control:
     """Answers below /sandbox, to loopback peers only."""
@@ -33,6 +35,7 @@ class Control:
             web.post("/sandbox/login", self.login),
             web.get("/sandbox/state", self.state),
             web.get("/sandbox/journal", self.journal),
+            web.post("/sandbox/text", self.tell),
             web.get("/sandbox/faults", self.faults),
             web.post("/sandbox/faults", self.commit_fault),
             web.delete("/sandbox/faults", self.clear_faults),
@@ -71,6 +74,17 @@ class Control:
             done = {"rows": len(self._feed.tape), "played": self._feed.played, "sent": self._feed.sent}
             return {"tape": {**done, "done": self._feed.done.is_set()}}
         return {"market": {"seed": self._feed.market.seed, "ticks_per_second": self._feed.rate}}
+
+    async def tell(self, request: web.Request) -> web.StreamResponse:
+        """Send the body to all clients as a text message, such as an order update."""
+        local(request)
+        text = await request.read()
+        if not 0 < len(text) <= TEXT_BYTES_MAX:
+            raise input_refused(f"Wanted a text of 1 to {TEXT_BYTES_MAX} bytes, found {len(text)}")
+        clients = list(self._hub)
+        for connection in clients:
+            connection.tell(text)
+        return success({"connections": len(clients)})
 
     async def faults(self, request: web.Request) -> web.StreamResponse:
         """Show the last faults and what is still to come."""

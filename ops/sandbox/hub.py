@@ -29,6 +29,10 @@ class Hub:
         """Give the clients that can still be sent to."""
         return iter([c for c in self._connections.values() if not c.closing])
 
+    def empty(self) -> bool:
+        """Tell whether nobody is connected."""
+        return not self._connections
+
     def count(self, api_key: str) -> int:
         """Give how many clients an app has; frozen ones are not counted, as the client has given them up."""
         now = time.monotonic()

@@ -1,6 +1,7 @@
 """The sandbox exchange as a process: one port of 127.0.0.1 for REST, websocket and control."""
 
 import asyncio
+import ssl
 import time
 from pathlib import Path
 from typing import Protocol, Self
@@ -61,8 +62,9 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 class Exchange:
     """A running sandbox; `async with Exchange(options) as exchange`, then `drive`."""
 
-    def __init__(self, options: Options) -> None:
-        """Make the market or read the tape; nothing listens yet."""
+    def __init__(self, options: Options, tls: ssl.SSLContext | None = None) -> None:
+        """Make the market or read the tape; nothing listens yet. With `tls` clients come by https and wss."""
+        self._tls = tls
         self.options = options
         self.stage = _stage(options)
         self.journal = Journal(options.folder / "journal")
@@ -76,7 +78,7 @@ class Exchange:
     async def __aenter__(self) -> Self:
         """Listen; raise `SettingError` where the port is taken."""
         await self._runner.setup()
-        site = web.TCPSite(self._runner, HOST, self.options.port)
+        site = web.TCPSite(self._runner, HOST, self.options.port, ssl_context=self._tls)
         try:
             await site.start()
         except OSError as error:
@@ -93,7 +95,7 @@ class Exchange:
     async def __aexit__(self, *_: object) -> None:
         """Close every connection."""
         for connection in self.hub:
-            connection.drop()
+            connection.close()
         await self._runner.cleanup()
         self.journal.close()
 
@@ -181,4 +183,4 @@ async def until(stop: Stop, exchange: Exchange) -> None:
         task.cancel()
     await asyncio.gather(driving, waiting, return_exceptions=True)
     if failure:
-        raise failure
+        raise failure.exceptions[0] if isinstance(failure, BaseExceptionGroup) else failure

@@ -40,8 +40,9 @@ class Socket:
         transport = cast(asyncio.Transport, request.transport)
         connection = self._hub.join(api_key, transport.get_extra_info("peername")[1], transport)
         _log.info("sandbox.connected", connection=connection.peer.number, port=connection.peer.port)
+        connection.tell(self._meta())
         try:
-            await self._listen(ws, connection)
+            await self._listen(connection, ws)
         finally:
             self._hub.leave(connection)
             _log.info("sandbox.left", connection=connection.peer.number, messages=connection.messages)
@@ -53,13 +54,18 @@ class Socket:
         self._hub.refusals -= 1
         return True
 
-    async def _listen(self, ws: web.WebSocketResponse, connection: Connection) -> None:
+    def _meta(self) -> bytes:
+        """Give the first message of the real one: what the client's list of instruments should be."""
+        count = len(self._hub.stage.instruments)
+        return msgspec.json.encode({"type": "instruments_meta", "data": {"count": count, "etag": f'W/"{count}"'}})
+
+    async def _listen(self, connection: Connection, ws: web.WebSocketResponse) -> None:
         async for message in ws:
             if message.type not in (WSMsgType.TEXT, WSMsgType.BINARY):
                 break
             heard = connection.subscriptions.hear(message.data)
             if heard.complaint:
-                await ws.send_str(msgspec.json.encode({"type": "error", "data": heard.complaint}).decode())
+                connection.tell(msgspec.json.encode({"type": "error", "data": heard.complaint}))
             if heard.new and self._hub.stage.gives_snapshots:
                 connection.offer(np.array(heard.new))
             self._hub.changed.set()

@@ -32,7 +32,7 @@ DEPTH_LEVELS = 5
 # The largest message of full packets whose websocket header still has a 16-bit length: 352 * 186 + 2 < 65,536.
 MESSAGE_PACKETS_MAX = 352
 SHORT_BYTES_MAX = 125  # RFC 6455: up to here the length stands in the second byte
-BINARY_FINAL = 0x82
+BINARY_FINAL, TEXT_FINAL = 0x82, 0x81
 LENGTH_16 = 126
 HEARTBEAT = b"\x00"
 HEARTBEAT_WIRE = bytes((BINARY_FINAL, len(HEARTBEAT))) + HEARTBEAT
@@ -181,17 +181,21 @@ def _fill(wire: Bytes, places: Ints, bodies: Bytes, lengths: Ints) -> None:
         cells[places[chosen]] = np.ascontiguousarray(bodies[chosen, :length]).view(f"V{length}").ravel()
 
 
+def text(payload: bytes) -> bytes:
+    """Put a websocket header before a text shorter than 65,536 bytes."""
+    return _header(TEXT_FINAL, len(payload)) + payload
+
+
+def _header(kind: int, size: int) -> bytes:
+    assert size < 1 << 16, "a longer message needs another websocket header"
+    return bytes((kind, size)) if size <= SHORT_BYTES_MAX else bytes((kind, LENGTH_16, size >> 8, size & 0xFF))
+
+
 def frame(payloads: list[bytes], packets: list[int], oddities: list[int]) -> Messages:
     """Put websocket headers before payloads of any content, each shorter than 65,536 bytes."""
     wire, starts, ends = bytearray(), [], []
     for payload in payloads:
-        size = len(payload)
-        assert size < 1 << 16, "a longer message needs another websocket header"
-        wire += (
-            bytes((BINARY_FINAL, size))
-            if size <= SHORT_BYTES_MAX
-            else bytes((BINARY_FINAL, LENGTH_16, size >> 8, size & 0xFF))
-        )
+        wire += _header(BINARY_FINAL, len(payload))
         starts.append(len(wire))
         wire += payload
         ends.append(len(wire))

@@ -131,9 +131,9 @@ async def test_the_journal_has_each_message_that_kiteticker_received_and_no_hear
         received: list[bytes] = []
         async with probe(running, await log_in(running), "full", tokens) as line:
             while len(received) < 300:
-                raw = bytes.fromhex((await line()).get("raw", ""))
-                if len(raw) > 1:
-                    received.append(raw)
+                said = await line()
+                if said.get("binary") and len(said["raw"]) > 2 * len(wire.HEARTBEAT):
+                    received.append(bytes.fromhex(said["raw"]))
     sent = list(journal.read(tmp_path / "journal"))
     assert len({(s.connection, s.port) for s in sent}) == 1
     assert [s.index for s in sent] == list(range(len(sent)))
@@ -194,11 +194,10 @@ async def test_a_fourth_connection_of_a_key_is_refused(tmp_path: Path) -> None:
 async def test_a_malformed_message_gets_an_error_and_the_socket_goes_on(still: Exchange) -> None:
     async with client(still, await log_in(still)) as one:
         await one.socket.send_str("no json")
-        await one.hear()
-        assert one.texts[0]["type"] == "error"
+        await one.texts_to(2)
+        assert one.texts[1]["type"] == "error"
         await one.socket.send_bytes(b"\xff")
-        await one.hear()
-        assert len(one.texts) == 2
+        await one.texts_to(3)
         await one.say("subscribe", [INFY])
         assert len(await one.frames_to(1)) == 1
 
@@ -230,6 +229,18 @@ async def test_a_slow_client_gets_the_newest_state_and_the_journal_only_what_was
         sent = list(journal.read(tmp_path / "journal"))
         assert [s.crc for s in sent] == [zlib.crc32(frame) for frame in one.frames]
         assert sum(s.packets for s in sent) == len(tokens) * (offered + 2)
+
+
+async def test_the_first_message_is_a_text_that_clients_must_bear_and_more_can_be_sent(still: Exchange) -> None:
+    order = {"type": "order", "data": {"order_id": "1", "status": "COMPLETE", "meta": "x" * 200}}
+    async with client(still, await log_in(still)) as one:
+        (first,) = await one.texts_to(1)
+        assert first["type"] == "instruments_meta"
+        _, answer = await call(still, "POST", "/sandbox/text", json=order)
+        assert answer["data"] == {"connections": 1}
+        assert (await one.texts_to(2))[1] == order
+    status, _ = await call(still, "POST", "/sandbox/text", data=b"")
+    assert status == 400
 
 
 async def test_two_clients_get_what_each_asked_for(still: Exchange) -> None:

@@ -96,6 +96,7 @@ async def test_every_row_is_sent_once_in_order_at_full_speed(tmp_path: Path, fol
 async def test_nothing_is_played_before_all_is_subscribed_and_modes_are_set(tmp_path: Path, folder: Path) -> None:
     async with playing(tmp_path, folder, "max") as running, client(running, await log_in(running)) as one:
         tokens = list(tape_of(running).places)
+        await one.texts_to(1)
         await one.say("subscribe", tokens)
         await one.say("mode", ["full", tokens[:1]])
         with pytest.raises(TimeoutError):
