@@ -3,7 +3,8 @@
 A tick's minute is that of its `time_ns`. Open and close are the first and the last in the order of n. What a tick adds
 to the volume is max(0, v - the highest v of that instrument in that IST day so far); the day's first tick adds 0, so
 the candles of a day add up to the growth of the counter. Ticks without a price (0: nothing was traded yet) make no
-candle. A tick is late where its minute was closed by the watermark before it came.
+candle, and what their counter grew by waits for the next tick with one. A tick is late where its minute was closed by
+the watermark before it came.
 """
 
 from collections.abc import Mapping
@@ -89,7 +90,10 @@ def _starts(slots: Ints, minutes: Ints) -> Ints:
 
 
 def _volumes(ticks: Ticks, highest: Highest) -> tuple[Ints, npt.NDArray[np.bool_], dict[tuple[int, int], int]]:
-    """Give what each tick adds, whether its counter stood below the highest, and the highest after all."""
+    """Give what each tick adds, whether its counter stood below the highest, and the highest after all.
+
+    A tick without a price counts only as the first of its day: no candle could take what it adds.
+    """
     added, fell = np.zeros(len(ticks), np.int64), np.zeros(len(ticks), np.bool_)
     counted = np.flatnonzero((ticks["kind"] == kinds.FULL) | (ticks["kind"] == kinds.QUOTE))
     if not len(counted):
@@ -100,17 +104,19 @@ def _volumes(ticks: Ticks, highest: Highest) -> tuple[Ints, npt.NDArray[np.bool_
     starts = _starts(tokens, day)
     keys = list(zip(tokens[starts].tolist(), day[starts].tolist(), strict=True))
     known = np.array([highest.get(key, _NO_VOLUME) for key in keys], np.int64)
+    counts = ticks["last_price"][counted] > 0
+    counts[starts[known == _NO_VOLUME]] = True
     # One running maximum over all instruments: each one's own span, begun with what was known of it.
     group = np.cumsum(np.isin(np.arange(len(volume)), starts, assume_unique=True)) - 1
     places = np.arange(len(volume)) + group + 1
     line = np.empty(len(volume) + len(starts), np.int64)
-    line[places] = group * _COUNTER_SPAN + volume
+    line[places] = group * _COUNTER_SPAN + np.where(counts, volume, _NO_VOLUME)
     line[starts + np.arange(len(starts))] = np.arange(len(starts)) * _COUNTER_SPAN + known
     running = np.maximum.accumulate(line)
     before = running[places - 1] - group * _COUNTER_SPAN
     first = before == _NO_VOLUME
-    added[counted] = np.where(first, 0, np.maximum(0, volume - before))
-    fell[counted] = ~first & (volume < before)
+    added[counted] = np.where(first | ~counts, 0, np.maximum(0, volume - before))
+    fell[counted] = ~first & counts & (volume < before)
     after = running[places[np.append(starts[1:], len(volume)) - 1]] - np.arange(len(starts)) * _COUNTER_SPAN
     return added, fell, dict(zip(keys, after.tolist(), strict=True))
 
