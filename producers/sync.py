@@ -17,7 +17,7 @@ from events.spool import Spool
 from events.writer import Writer
 from producers import requests
 from producers.kite import dump
-from producers.kite.address import SANDBOX, SANDBOX_SECRET_SUFFIX, Address, Tokens, reachable
+from producers.kite.address import SANDBOX, SANDBOX_SECRET, Address, Tokens, reachable
 from producers.kite.rest import Rest
 from runtime.clock import Clock, SystemClock
 from runtime.errors import BadInput, SettingError, TokenRefused, Unreachable
@@ -113,7 +113,7 @@ class Worker:
             return
         rest = Rest(self._where)
         request_token = await asyncio.to_thread(rest.sandbox_request_token)
-        token = await asyncio.to_thread(rest.log_in, request_token, self._where.api_key + SANDBOX_SECRET_SUFFIX)
+        token = await asyncio.to_thread(rest.log_in, request_token, SANDBOX_SECRET)
         self._tokens.keep(token)
         self._kept.login_day = day
         await self._keep()

@@ -13,7 +13,7 @@ from runtime.waiting import Backoff
 
 SANDBOX = "sandbox"
 SANDBOX_KEY = "sandbox"
-SANDBOX_SECRET_SUFFIX = "-secret"  # noqa: S105  # every sandbox app's secret is known to everyone
+SANDBOX_SECRET = "sandbox-secret"  # noqa: S105  # every sandbox app's secret is known to everyone
 
 _log = get("address")
 
