@@ -1,0 +1,111 @@
+"""The commands that ask a running Bahi, and how each command says that something is wrong."""
+
+import asyncio
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from runtime.settings import Settings
+from tests.api_server import KEY, serving
+
+HELP_SECONDS_MAX = 1.5
+"""Takes 0.15 s; heavy imports at the head of a command would take a second more. The rest is for a busy machine."""
+
+
+def bahi(*words: str, **environ: str) -> "subprocess.CompletedProcess[str]":
+    """Run a command with these settings and no others."""
+    plain = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    argv = [sys.executable, "-m", "ops.cli", *words]
+    return subprocess.run(argv, env=plain | environ, capture_output=True, text=True, check=False)
+
+
+async def asking(settings: Settings, *words: str, key: str = KEY) -> "subprocess.CompletedProcess[str]":
+    """Run a command that asks the API of these settings, which runs meanwhile."""
+    async with serving(settings) as api:
+        port = str(api.parts.settings.api_port)
+        data_dir = str(settings.bahi_data_dir)
+        return await asyncio.to_thread(bahi, *words, BAHI_API_KEY=key, API_PORT=port, BAHI_DATA_DIR=data_dir)
+
+
+def test_help_is_quick_and_names_the_commands() -> None:
+    began = time.monotonic()
+    said = bahi("--help")
+    assert time.monotonic() - began < HELP_SECONDS_MAX
+    assert said.returncode == 0
+    for name in ("up", "migrate", "ticks", "sync", "project", "archive", "api", "sandbox", "status"):
+        assert name in said.stdout
+
+
+@pytest.mark.parametrize("name", ["up", "status", "migrate", "sandbox"])
+def test_each_command_has_help_without_settings(name: str) -> None:
+    said = bahi(name, "--help", API_PORT="nonsense")
+    assert said.returncode == 0, said.stderr
+    assert f"bahi {name}" in said.stdout
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = "import sys; from ops import cli; cli.main(['--help']); print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert {"numpy", "psycopg", "redis", "litestar", "granian", "aiohttp", "kiteconnect", "structlog"}.isdisjoint(
+        loaded
+    )
+
+
+def test_an_error_says_wanted_found_and_what_to_do(data_dir: Path) -> None:
+    said = bahi("migrate", BAHI_DATA_DIR=str(data_dir))
+    assert said.returncode == 2
+    wanted, found, remedy = said.stderr.splitlines()
+    assert wanted.startswith("bahi: wanted DATABASE_URL, or a `bahi up`")
+    assert found.split()[0] == "found"
+    assert remedy.split()[:2] == ["do", "start"]
+
+
+def test_a_wrong_setting_is_named() -> None:
+    said = bahi("up", API_PORT="nonsense")
+    assert said.returncode == 2
+    assert "API_PORT=nonsense" in said.stderr or "API_PORT='nonsense'" in said.stderr
+
+
+def test_an_unknown_command_is_refused() -> None:
+    said = bahi("fly")
+    assert said.returncode == 2
+    assert "fly" in said.stderr
+
+
+def test_an_api_that_does_not_answer_is_said(data_dir: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = str(silent.getsockname()[1])
+    said = bahi("status", BAHI_API_KEY=KEY, API_PORT=port, BAHI_DATA_DIR=str(data_dir))
+    assert said.returncode == 1
+    assert f"wanted the API at http://127.0.0.1:{port}" in said.stderr
+
+
+async def test_status_is_the_apis_answer(settings: Settings) -> None:
+    said = await asking(settings, "status", "--json")
+    assert said.returncode == 0, said.stderr
+    assert json.loads(said.stdout)["broker"] == ["sandbox"]
+
+
+async def test_status_is_shown_to_people(settings: Settings) -> None:
+    said = await asking(settings, "status")
+    assert said.returncode == 0, said.stderr
+    assert "ticks/s" in said.stdout
+    assert "projector" in said.stdout
+
+
+async def test_a_request_for_instruments_is_taken(settings: Settings) -> None:
+    said = await asking(settings, "instruments", "sync")
+    assert said.returncode == 0, said.stderr
+    assert json.loads(said.stdout)["stream"] == "requests"
+
+
+async def test_a_wrong_key_is_refused(settings: Settings) -> None:
+    said = await asking(settings, "status", key="guessed")
+    assert said.returncode == 2
+    assert "set BAHI_API_KEY" in said.stderr
