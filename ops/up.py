@@ -111,9 +111,23 @@ class _Up:
         """Start the embedded servers, wait until they answer, and let other commands know."""
         children = [self._crew.add(_server_program(launch)) for launch in self._launches]
         for launch, child in zip(self._launches, children, strict=True):
-            await _until_answers(launch, child)
+            await self._until_answers(launch, child)
         urls = {_setting(launch): launch.url for launch in self._launches}
         discover.write(self._data_dir, discover.Servers(**urls))
+
+    async def _until_answers(self, launch: Launch, child: Child) -> None:
+        """Wait until a server takes connections. Raises Unreachable with its last words where it ends instead."""
+        began = say_at = time.monotonic()
+        while child.pid is None or not await asyncio.to_thread(launch.answers, child.pid):
+            seconds = time.monotonic() - began
+            if child.first_end.is_set():
+                raise server.did_not_start(launch, "it ended")
+            if seconds > server.READY_SECONDS_MAX:
+                raise server.did_not_start(launch, f"no answer in {seconds:.0f} s")
+            if time.monotonic() > say_at + STILL_WAITING_SECONDS:
+                say_at = time.monotonic()
+                self._console.say(f"{launch.name} does not answer yet; after a crash it reads its log again")
+            await asyncio.sleep(server.READY_POLL_SECONDS)
 
     async def _until_ready(self) -> None:
         """Wait for GET /ready to answer 200, saying now and then what is missing."""
@@ -163,17 +177,6 @@ async def _first(work: asyncio.Task[None], stop: Stop) -> None:
         await work
     else:
         work.cancel()
-
-
-async def _until_answers(launch: Launch, child: Child) -> None:
-    """Wait until a server takes connections. Raises Unreachable with its last words where it ends instead."""
-    deadline = time.monotonic() + server.READY_SECONDS_MAX
-    while child.pid is None or not await asyncio.to_thread(launch.answers, child.pid):
-        if child.first_end.is_set():
-            raise server.did_not_start(launch, "it ended")
-        if time.monotonic() > deadline:
-            raise server.did_not_start(launch, f"no answer in {server.READY_SECONDS_MAX:.0f} s")
-        await asyncio.sleep(server.READY_POLL_SECONDS)
 
 
 def _wanted_programs(settings: Settings, path: Path) -> dict[str, list[str]]:

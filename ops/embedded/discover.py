@@ -75,7 +75,7 @@ def held(data_dir: Path, command: str, url: str | None = None) -> Iterator[int]:
 
 
 def holder(data_dir: Path) -> Holder | None:
-    """Return who holds the data directory now, None where nobody does."""
+    """Return who holds the data directory now and lives, None where there is nobody or a dead one's remnants."""
     try:
         descriptor = os.open(lock_path(data_dir), os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -83,7 +83,8 @@ def holder(data_dir: Path) -> Holder | None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
-        return _read_holder(descriptor)
+        found = _read_holder(descriptor)
+        return found if _lives(found.pid) else None
     else:
         return None
     finally:

@@ -57,7 +57,7 @@ SERVER_SETTINGS = {
     # Day partitions: a query over a month locks 60 tables and indexes.
     "max_locks_per_transaction": "256",
     # A tick load writes up to 10 MB/s of WAL: checkpoints come by time and not by size.
-    "max_wal_size": "4GB",
+    "max_wal_size": "2GB",
     "min_wal_size": "256MB",
     "checkpoint_timeout": "10min",
     "wal_init_zero": "off",

@@ -17,8 +17,9 @@ from ops.embedded.place import LOCK_WAIT_SECONDS_MAX, locked
 from ops.embedded.spawn import spawn as spawn_child
 from runtime.errors import Unreachable
 
-READY_SECONDS_MAX = 60.0
-"""A start takes under a second; replaying a long write-ahead log or append-only file after a crash takes longer."""
+READY_SECONDS_MAX = 300.0
+"""A start takes under a second. After a crash PostgreSQL replays up to `max_wal_size` of its log (2 GB: half a minute
+on a slow disk), and Redis reads its append-only file (some 100 MB/s)."""
 
 READY_POLL_SECONDS = 0.02
 

@@ -1,5 +1,6 @@
 """`bahi up`: everything starts, what dies comes back, a stop is in order, nothing is left behind."""
 
+import hashlib
 import json
 import os
 import signal
@@ -7,9 +8,10 @@ import stat
 import time
 from pathlib import Path
 
+import msgspec
 import psycopg
 
-from api import login_code
+from api.login_code import LoginCode
 from ops import invitation
 from ops.embedded import discover
 from runtime.clock import SystemClock
@@ -98,6 +100,8 @@ def test_its_own_kill_leaves_nothing_behind_and_the_next_one_waits_for_that(data
         everything = up.watch()
         os.kill(project, signal.SIGSTOP)
         up.process.kill()
+        up.process.wait()
+        assert discover.holder(data_dir) is None, "remnants are nobody to ask"
         with Up(data_dir, {"api": API}) as again:
             again.ready()
             assert everything.left_after(0) == []
@@ -127,6 +131,21 @@ def test_a_second_ctrl_c_kills(data_dir: Path) -> None:
     assert up.said("everything is killed")
 
 
+def test_only_what_needs_the_tables_waits_for_the_database(data_dir: Path, taken_port: int) -> None:
+    away = f"postgresql://nobody@127.0.0.1:{taken_port}/none?connect_timeout=1"
+    with Up(data_dir, {"ticks": PATIENT, "project": PATIENT}, DATABASE_URL=away) as up:
+        up.until(r"migrate ended with exit code 1; it is started again")
+        pid_of(up, "ticks")
+        up.end()
+    assert not up.said(r"^project +\| began")
+
+
+def test_the_sandbox_runs_only_where_it_is_the_broker(data_dir: Path) -> None:
+    with Up(data_dir, {"sandbox": PATIENT, "api": API}, BROKER="kite") as up:
+        up.ready()
+    assert not up.said(r"^sandbox")
+
+
 def test_a_taken_port_is_named_before_anything_starts(data_dir: Path, taken_port: int) -> None:
     with Up(data_dir, {"api": API}, API_PORT=str(taken_port)) as up:
         assert up.process.wait(20) == 2
@@ -150,8 +169,9 @@ def test_the_code_of_the_url_is_stored_as_a_hash(data_dir: Path) -> None:
         path = invitation.login_code_path(data_dir)
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         assert code.encode() not in path.read_bytes()
-        assert login_code.use(data_dir, code, SystemClock())
-        assert not login_code.use(data_dir, code, SystemClock()), "it is good once"
+        kept = msgspec.json.decode(path.read_bytes(), type=LoginCode)
+        assert kept.sha256 == hashlib.sha256(code.encode()).hexdigest()
+        assert 0 < kept.expires_at_ns - SystemClock().now_ns() <= invitation.CODE_SECONDS * 10**9
 
 
 def _is_postmaster(pid: int) -> bool:
