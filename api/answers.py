@@ -41,12 +41,13 @@ def answer_error(request: Asked, error: BahiError) -> Response[Body]:
             _log.warning("unreachable", path=request.scope["path"], wanted=error.wanted, found=error.found)
             return Response(body, status_code=503, headers={"retry-after": str(RETRY_SECONDS)})
         case _:
-            _log.error("defect", path=request.scope["path"], exc_info=error)
-            return Response({"detail": "a defect of Bahi's own; its log has the whole story"}, status_code=500)
+            return answer_defect(request, error)
 
 
-def answer_http(_request: Asked, error: HTTPException) -> Response[Body]:
+def answer_http(request: Asked, error: HTTPException) -> Response[Body]:
     """Answer what the framework refuses: unknown paths, wrong methods, values of the wrong kind."""
+    if error.status_code >= 500:
+        return answer_defect(request, error)
     detail = error.detail
     if isinstance(error.extra, list) and error.extra:
         detail = "; ".join(_complaint(each) for each in error.extra)

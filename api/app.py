@@ -44,13 +44,12 @@ DESCRIPTION = """The HTTP interface of Bahi. Errors are `{"detail": ...}` with t
 def create_app(parts: Parts) -> Door:
     """Give the whole application, as ASGI; `parts` are run by whoever serves it (see `api.server`)."""
     given: dict[str, object] = {
-        "clock": parts.clock,
+        "codes": parts.codes,
         "data_dir": parts.settings.bahi_data_dir,
         "keys": parts.keys,
         "live": parts.live,
         "page": parts.page,
         "requests": parts.requests,
-        "settings": parts.settings,
         "tables": parts.tables,
         "tickets": parts.tickets,
         "watch": parts.watch,

@@ -21,18 +21,25 @@ class LoginCode(msgspec.Struct, frozen=True):
     expires_at_ns: int
 
 
-def use(data_dir: Path, code: str, clock: Clock) -> bool:
-    """Say whether this is the code that is open, and use it up. Blocks on the disk."""
-    path = data_dir / "run" / "login_code"
-    try:
-        held = msgspec.json.decode(path.read_bytes(), type=LoginCode)
-    except (FileNotFoundError, msgspec.DecodeError):
-        return False
-    found = hashlib.sha256(code[:CODE_CHARACTERS_MAX].encode()).hexdigest()
-    if not hmac.compare_digest(found, held.sha256):
-        return False
-    try:
-        path.unlink()
-    except FileNotFoundError:
-        return False  # somebody else was first
-    return held.expires_at_ns > clock.now_ns()
+class LoginCodes:
+    """The code that is open, if one is."""
+
+    def __init__(self, data_dir: Path, clock: Clock) -> None:
+        """Look at nothing yet."""
+        self._path = data_dir / "run" / "login_code"
+        self._clock = clock
+
+    def use(self, code: str) -> bool:
+        """Say whether this is the code that is open, and use it up. Blocks on the disk."""
+        try:
+            held = msgspec.json.decode(self._path.read_bytes(), type=LoginCode)
+        except (FileNotFoundError, msgspec.DecodeError):
+            return False
+        found = hashlib.sha256(code[:CODE_CHARACTERS_MAX].encode()).hexdigest()
+        if not hmac.compare_digest(found, held.sha256):
+            return False
+        try:
+            self._path.unlink()
+        except FileNotFoundError:
+            return False  # somebody else was first
+        return held.expires_at_ns > self._clock.now_ns()

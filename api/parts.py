@@ -6,6 +6,7 @@ import msgspec
 
 from api.keys import Keys
 from api.live import Live
+from api.login_code import LoginCodes
 from api.page import Page
 from api.prices import Prices
 from api.requests import AskCheckpoints, Requests
@@ -28,6 +29,7 @@ class Parts(msgspec.Struct, frozen=True):
     clock: Clock
     log: Log
     keys: Keys
+    codes: LoginCodes
     tickets: Tickets
     tables: Tables
     live: Live
@@ -53,6 +55,7 @@ def make(settings: Settings, log: Log, clock: Clock | None = None) -> Parts:
         clock=clock,
         log=log,
         keys=Keys(settings, clock),
+        codes=LoginCodes(settings.bahi_data_dir, clock),
         tickets=Tickets(clock),
         tables=tables,
         live=live,

@@ -8,14 +8,12 @@ from litestar.datastructures import Cookie, State
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
 
-from api import login_code
 from api.door import SESSION_COOKIE
 from api.keys import SESSION_SECONDS, Keys
+from api.login_code import LoginCodes
 from api.tickets import TICKET_SECONDS, Tickets
-from runtime.clock import Clock
 from runtime.errors import BadInput
 from runtime.log import get as get_log
-from runtime.settings import Settings
 
 LOOPBACK = frozenset({"127.0.0.1", "::1", "::ffff:127.0.0.1"})
 
@@ -54,9 +52,8 @@ class Detail(msgspec.Struct):
 async def log_in(
     data: JSONBody[Login],
     request: Asked,
-    settings: NamedDependency[Settings],
     keys: NamedDependency[Keys],
-    clock: NamedDependency[Clock],
+    codes: NamedDependency[LoginCodes],
 ) -> Response[Session | Detail]:
     """Exchange the one-time code (from this machine only) or the API key for a session cookie."""
     peer = request.client.host if request.client else ""
@@ -69,7 +66,7 @@ async def log_in(
     if data.key is not None:
         good = keys.is_key(data.key)
     else:
-        good = await asyncio.to_thread(login_code.use, settings.bahi_data_dir, data.code or "", clock)
+        good = await asyncio.to_thread(codes.use, data.code or "")
     if not good:
         _log.warning("login_refused", peer=peer, by="key" if data.key else "code")
         found = "another one" if data.key else "one that is not known, was used, or is over"

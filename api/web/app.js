@@ -1,0 +1,134 @@
+// The page: who is in sees the desk, who is not the login. Everything that moves is wired together here.
+
+import { Detail } from "./detail.js";
+import { ask, doors, isOpen, logIn, logOut, takeCode } from "./door.js";
+import * as format from "./format.js";
+import { Health } from "./health.js";
+import * as theme from "./theme.js";
+import { Ticker } from "./ticker.js";
+import { Watchlist } from "./watchlist.js";
+
+const LIST_MS = 15_000; // new instruments appear within this
+const LINKS = { idle: "Not connected", waiting: "Connecting…", live: "Live", lost: "No answer" };
+const wide = matchMedia("(min-width: 68rem)");
+const $ = (id) => document.getElementById(id);
+
+const ticker = new Ticker();
+const watchlist = new Watchlist();
+const detail = new Detail();
+const health = new Health();
+let chosen = null;
+let listed = [];
+let listTimer = 0;
+let known = "";
+let closed = false; // the user closed the detail: it stays so
+
+function link(state) {
+  $("link").dataset.state = state;
+  $("link").lastChild.textContent = LINKS[state];
+}
+
+async function list() {
+  clearTimeout(listTimer);
+  try {
+    const { instruments } = await ask("/api/watchlist");
+    const now = JSON.stringify(instruments);
+    if (now !== known) {
+      known = now;
+      watchlist.set(instruments);
+      watchlist.take((await ask("/api/latest")).ticks);
+      if (wide.matches && !closed) watchlist.chooseFirst();
+    }
+  } catch {
+    known = ""; // the status says what is wrong
+  }
+  listTimer = setTimeout(list, known && known !== "[]" ? LIST_MS : 1500);
+}
+
+function open() {
+  $("login").hidden = true;
+  $("desk").hidden = false;
+  $("leave").hidden = false;
+  ticker.start();
+  health.start();
+  list();
+}
+
+function close() {
+  ticker.stop();
+  health.stop();
+  clearTimeout(listTimer);
+  known = "";
+  $("desk").hidden = true;
+  $("leave").hidden = true;
+  $("login").hidden = false;
+  $("key").focus();
+}
+
+function refuse(text) {
+  $("login-wrong").hidden = false;
+  $("login-wrong").textContent = text;
+}
+
+const want = () => ticker.want(chosen ? [...new Set([...listed, chosen.instrument_token])] : listed);
+
+ticker.addEventListener("state", (event) => link(event.detail));
+ticker.addEventListener("ticks", (event) => {
+  watchlist.take(event.detail);
+  if (!chosen) return;
+  const last = event.detail.findLast((tick) => tick.instrument_token === chosen.instrument_token);
+  if (last) detail.update(last);
+});
+watchlist.addEventListener("listed", (event) => {
+  listed = event.detail;
+  want();
+});
+watchlist.addEventListener("chosen", (event) => {
+  chosen = event.detail;
+  $("desk").classList.add("split");
+  detail.show(chosen, watchlist.tick(chosen.instrument_token));
+  if (!wide.matches) $("detail").scrollIntoView({ behavior: "smooth", block: "start" });
+  want();
+});
+detail.addEventListener("close", () => {
+  closed = true;
+  chosen = null;
+  $("desk").classList.remove("split");
+  detail.hide();
+  watchlist.unchoose();
+  want();
+});
+health.addEventListener("failed", (event) => {
+  if (event.detail.status === 401) return;
+  $("problems").hidden = false;
+  $("problems").textContent = event.detail.status ? event.detail.message : "The server does not answer; this page tries again.";
+});
+doors.addEventListener("closed", close);
+$("leave").addEventListener("click", () => logOut().finally(close));
+$("login-form").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  $("login-wrong").hidden = true;
+  try {
+    await logIn({ key: $("key").value.trim() });
+    $("key").value = "";
+    open();
+  } catch (error) {
+    refuse(error.status === 401 ? "That is not the key." : error.message);
+  }
+});
+setInterval(() => ($("clock").textContent = `${format.time(new Date())} IST`), 1000);
+
+theme.start($("theme"));
+const code = takeCode();
+try {
+  if (code) await logIn({ code });
+} catch (error) {
+  refuse(error.status === 401 ? "The code of this URL was used or is too old. Enter the key." : error.message);
+}
+try {
+  if (await isOpen()) open();
+  else close();
+} catch {
+  close();
+  refuse("The server does not answer. Reload this page when it runs.");
+}
