@@ -24,24 +24,40 @@ from events.event import Recorded
 HEADER_BYTES = 2
 LENGTH_BYTES = 2
 KIND_OF_LENGTH = {8: tick.LTP, 44: tick.QUOTE, 184: tick.FULL, 28: tick.INDEX_QUOTE, 32: tick.INDEX_FULL}
+FULL_BYTES, WORD_BYTES = 184, 4
+FULL_WORDS = FULL_BYTES // WORD_BYTES
+FULL_STEP = LENGTH_BYTES + FULL_BYTES
 DIVISOR_OF_SEGMENT = {3: 1e7, 6: 1e4, 12: 1e4}  # cds; bcd and nco; all others 100 (kiteconnect 5.2, ticker.py)
 DIVISOR = 100.0
 _DIVISORS = np.array([DIVISOR_OF_SEGMENT.get(segment, DIVISOR) for segment in range(256)])
 NS_PER_SECOND = 1_000_000_000
 TIME_MIN_NS = 946_684_800 * 10**9  # 2000-01-01 UTC: no tick of these exchanges is older
 TIME_AHEAD_NS = 86_400 * 10**9  # a stamp later than a day after receipt is nonsense
+BLOCK_PACKETS = 512  # made in one go: 200 KB of words stay in a processor's second cache
+UNKNOWN = 0
+_FULL_BODY = f"V{FULL_BYTES}"
+_KINDS = np.array([KIND_OF_LENGTH.get(length, UNKNOWN) for length in range(1 << 16)])
 
 _BODY = tick.column("instrument_token")
-_PRICES = slice(tick.column("last_price"), tick.column("average_price") + 1, 2)  # these two, and not the one between
+_EXCHANGE, _LAST_TRADE = tick.column("exchange_ns"), tick.column("last_trade_ns")
+_PRICES = (
+    slice(tick.column("last_price"), tick.column("average_price") + 1, 2),  # these two, and not the one between
+    slice(tick.column("open"), tick.column("close") + 1),
+    slice(tick.column("bids") + 1, WORDS, 3),  # of the levels
+)
 assert tick.column("average_price") == tick.column("last_price") + 2
-_DAY_PRICES = slice(tick.column("open"), tick.column("close") + 1)
-_LEVEL_PRICES = slice(tick.column("bids") + 1, WORDS, 3)
 _LEVEL_ORDERS = slice(tick.column("bids") + 2, WORDS, 3)
-# Index packets give high, low, open, close, change (and the time) where tradable ones have other things.
-_INDEX_ORDER = [tick.column(name) for name in ("instrument_token", "last_price", "high", "low", "open", "close")]
-_LAST_TRADE, _EXCHANGE = tick.column("last_trade_ns"), tick.column("exchange_ns")
+# Index packets give high, low, open, close, change (and the time) where full ones have other things.
+_INDEX_WORDS = np.array(
+    [tick.column(name) for name in ("instrument_token", "last_price", "high", "low", "open", "close")]
+)
+_INDEX_WORDS -= _BODY
+_INDEX_TIME_WORD = 7
+_TIME_WORD = _EXCHANGE - _BODY
 
 Matrix = npt.NDArray[np.int64]
+Ints = npt.NDArray[np.int64]
+Words = npt.NDArray[np.uint32]
 
 
 class Parked(msgspec.Struct, frozen=True):
@@ -60,172 +76,170 @@ def packets(payload: bytes) -> int:
 
 def decode(frames: Sequence[Recorded]) -> tuple[tick.Ticks, list[Parked]]:
     """Give the ticks of frames, in the order of n and of packets in a frame, and what could not be read."""
-    batch = _Batch()
-    for place, frame in enumerate(frames):
-        batch.take(place, frame)
-    tables = batch.tables(frames)
-    if not tables:
-        return np.empty(0, TICK), batch.parked
-    if len(tables) == 1:
-        return tables[0][1].view(TICK)[:, 0], batch.parked
-    orders = np.concatenate([orders for orders, _ in tables])
-    joined = np.concatenate([table for _, table in tables])
-    return joined[np.argsort(orders, kind="stable")].view(TICK)[:, 0], batch.parked
+    parked = [_too_short(frame) for frame in frames if len(frame.payload) < HEADER_BYTES]
+    if parked:
+        frames = [frame for frame in frames if len(frame.payload) >= HEADER_BYTES]
+    if not frames:
+        return np.empty(0, TICK), parked
+    found = _alike([frame.payload for frame in frames]) or _Joined(frames).packets(parked)
+    n, at_ns = np.array([frame.n for frame in frames]), np.array([frame.at_ns for frame in frames])
+    rows = np.empty((len(found.words), WORDS), np.int64)
+    for start in range(0, len(rows), BLOCK_PACKETS):
+        block = slice(start, start + BLOCK_PACKETS)
+        places = found.places[block]
+        rows[block] = _columns(found.words[block], found.kinds[block], n.take(places), at_ns.take(places)).T
+    return rows.view(TICK)[:, 0], parked
 
 
-class _Runs:
-    """Frames of one kind, each a run of packets: the frame's place, the first packet's order number, how many."""
-
-    def __init__(self) -> None:
-        self.pieces: list[memoryview] = []
-        self._places: list[int] = []
-        self._orders: list[int] = []
-        self._counts: list[int] = []
-
-    def add(self, place: int, order: int, count: int) -> None:
-        self._places.append(place)
-        self._orders.append(order)
-        self._counts.append(count)
-
-    def spread(self) -> tuple[Matrix, Matrix]:
-        """Give the frame's place and the own order number of each packet."""
-        counts = np.array(self._counts)
-        firsts = np.array(self._orders) - (np.cumsum(counts) - counts)
-        return np.repeat(np.array(self._places), counts), np.repeat(firsts, counts) + np.arange(counts.sum())
+def _all(flags: npt.NDArray[np.bool_]) -> bool:
+    """Say whether all are set, at a fifth of what `flags.all()` takes on a few packets."""
+    return bool(np.count_nonzero(flags) == flags.size)
 
 
-class _Batch:
-    """Frames taken apart: those of equal packets by that length, whole; the others packet by packet.
+def _too_short(frame: Recorded) -> Parked:
+    found = f"a frame of {len(frame.payload)} bytes; wanted a count of {HEADER_BYTES} bytes"
+    return Parked(frame.n, found, frame.payload, 0)
 
-    The order number of a packet is its place in the whole batch.
-    """
 
-    def __init__(self) -> None:
-        self.parked: list[Parked] = []
-        self._order = 0
-        self._equal: dict[int, _Runs] = {}  # by the packets' length
-        self._walked: list[bytes] = []  # the other frames, joined for numpy later
-        self._walked_bytes = 0
-        self._offsets: list[int] = []  # of each packet in them
-        self._runs = _Runs()
+class _Packets(msgspec.Struct, frozen=True):
+    """Packets of known length, in order: as the words of a full one, a row each; their kinds; their frames' places."""
 
-    def take(self, place: int, frame: Recorded) -> None:
-        payload = frame.payload
-        count = int.from_bytes(payload[:HEADER_BYTES], "big")
-        length = int.from_bytes(payload[HEADER_BYTES : HEADER_BYTES + LENGTH_BYTES], "big")
-        step = LENGTH_BYTES + length
-        whole = HEADER_BYTES + count * step == len(payload) and count > 0 and length in KIND_OF_LENGTH
-        if whole and payload[2::step] == payload[2:3] * count and payload[3::step] == payload[3:4] * count:
-            runs = self._equal.get(length)
-            if runs is None:
-                runs = self._equal[length] = _Runs()
-            runs.add(place, self._order, count)
-            runs.pieces.append(memoryview(payload)[HEADER_BYTES:])
-            self._order += count
-        else:
-            self._walk(place, frame)
+    words: Words
+    kinds: Ints
+    places: Ints
 
-    def _walk(self, place: int, frame: Recorded) -> None:
-        payload, start, left = frame.payload, HEADER_BYTES, packets(frame.payload)
-        if len(payload) < HEADER_BYTES:
-            found = f"a frame of {len(payload)} bytes; wanted a count of 2 bytes"
-            self.parked.append(Parked(frame.n, found, payload, 0))
-            return
-        base, end, offsets = self._walked_bytes, len(payload) - LENGTH_BYTES, self._offsets
-        had = len(offsets)
-        while left and start <= end:
-            stop = start + LENGTH_BYTES + (payload[start] << 8 | payload[start + 1])
-            if stop > end + LENGTH_BYTES:
-                break
-            offsets.append(base + start)
-            start, left = stop, left - 1
-        if left or start != len(payload):
-            rest = f"{len(payload) - start} bytes for the {left} packets that are left of {packets(payload)}"
-            self.parked.append(Parked(frame.n, f"a cut frame: {rest}", payload[start:], left))
-        count = len(offsets) - had
-        self._walked.append(payload)
-        self._walked_bytes += len(payload)
-        self._runs.add(place, self._order, count)
-        self._order += count
 
-    def tables(self, frames: Sequence[Recorded]) -> list[tuple[Matrix, Matrix]]:
-        """Give (order numbers, rows) for each kind of packet."""
-        n_at = np.array([[frame.n for frame in frames], [frame.at_ns for frame in frames]]).T
-        found = []
-        for length, runs in self._equal.items():
-            raw = np.frombuffer(b"".join(runs.pieces), np.uint8).reshape(-1, LENGTH_BYTES + length)
-            places, orders = runs.spread()
-            found.append((orders, _table(length, raw[:, LENGTH_BYTES:], n_at[places])))
-        if self._offsets:
-            found += self._walked_tables(frames, n_at)
-        return found
+def _alike(payloads: list[bytes]) -> _Packets | None:
+    """Give the packets if all frames have as many full ones, which is so nearly always: then they lie in a grid."""
+    size, head, count = len(payloads[0]), payloads[0][:HEADER_BYTES], packets(payloads[0])
+    if not count or size != HEADER_BYTES + count * FULL_STEP:
+        return None
+    if set(map(len, payloads)) != {size} or {payload[:HEADER_BYTES] for payload in payloads} != {head}:
+        return None
+    raw = b"".join(payloads)
+    grid, strides = (len(payloads), count), (size, FULL_STEP)
+    lengths = np.ndarray(grid, ">u2", raw, HEADER_BYTES, strides)
+    if not _all(lengths == FULL_BYTES):
+        return None
+    bodies = np.ndarray(grid, _FULL_BODY, raw, HEADER_BYTES + LENGTH_BYTES, strides)
+    words: Words = bodies.copy().reshape(-1).view(">u4").reshape(-1, FULL_WORDS)
+    return _Packets(words, _KINDS.take(lengths.reshape(-1)), np.arange(len(payloads)).repeat(count))
 
-    def _walked_tables(self, frames: Sequence[Recorded], n_at: Matrix) -> list[tuple[Matrix, Matrix]]:
-        buffer = np.frombuffer(b"".join(self._walked), np.uint8)
-        offsets = np.array(self._offsets)
-        places, orders = self._runs.spread()
-        lengths = (buffer[offsets].astype(np.int64) << 8) | buffer[offsets + 1]
-        found = []
-        for length in np.unique(lengths).tolist():
-            chosen = np.flatnonzero(lengths == length)
-            starts = offsets[chosen] + LENGTH_BYTES
-            if length not in KIND_OF_LENGTH:
-                for start, place in zip(starts.tolist(), places[chosen].tolist(), strict=True):
-                    self._park_unknown(frames[place].n, buffer[start : start + length].tobytes())
-                continue
-            # One body of `length` bytes at every byte of the buffer, of which the wanted ones are taken.
-            bodies = np.lib.stride_tricks.sliding_window_view(buffer, length)[starts]
-            found.append((orders[chosen], _table(length, bodies, n_at[places[chosen]])))
-        return found
 
-    def _park_unknown(self, n: int, body: bytes) -> None:
+class _Joined:
+    """Frames end to end, so that numpy takes a step for all of them at once."""
+
+    def __init__(self, frames: Sequence[Recorded]) -> None:
+        payloads = [frame.payload for frame in frames]
+        self._frames = frames
+        self._sizes = np.array([len(payload) for payload in payloads])
+        self._ends = self._sizes.cumsum()
+        self._starts = self._ends - self._sizes
+        payloads.append(bytes(FULL_BYTES))  # the last packet, too, can be read as if it were a full one
+        self._raw = b"".join(payloads)
+        # What stands at every byte, as a number and as a full packet's body: the wanted ones are taken.
+        self._numbers = np.ndarray(len(self._raw) - 1, ">u2", self._raw, strides=(1,))
+        self._bodies = np.ndarray(len(self._raw) - FULL_BYTES + 1, _FULL_BODY, self._raw, strides=(1,))
+        self._counts = self._numbers[self._starts].astype(np.int64)
+
+    def packets(self, parked: list[Parked]) -> _Packets:
+        """Give all packets; what is left of a cut frame is parked, and packets of unknown length are."""
+        offsets, places = self._even() or self._walk(parked)
+        lengths = self._numbers[offsets]
+        kinds = _KINDS.take(lengths)
+        known = kinds != UNKNOWN
+        if not _all(known):
+            wrong = np.flatnonzero(~known)
+            parked += map(self._unknown, places[wrong].tolist(), offsets[wrong].tolist(), lengths[wrong].tolist())
+            offsets, kinds, places = offsets[known], kinds[known], places[known]
+        words: Words = self._bodies[offsets + LENGTH_BYTES].view(">u4").reshape(-1, FULL_WORDS)
+        if not _all(kinds == tick.FULL):
+            for length, kind in KIND_OF_LENGTH.items():
+                _widen(words, np.flatnonzero(kinds == kind), length)
+        return _Packets(words, kinds, places)
+
+    def _even(self) -> tuple[Ints, Ints] | None:
+        """Give offset and frame of each packet if all are of one length: then nothing has to be walked."""
+        step, counts = LENGTH_BYTES + int(self._numbers[HEADER_BYTES]), self._counts
+        if not _all(counts * step + HEADER_BYTES == self._sizes):
+            return None
+        places = np.arange(len(counts)).repeat(counts)
+        offsets = np.arange(len(places)) * step + HEADER_BYTES * (places + 1)
+        return (offsets, places) if _all(self._numbers[offsets] == step - LENGTH_BYTES) else None
+
+    def _walk(self, parked: list[Parked]) -> tuple[Ints, Ints]:
+        """Give offset and frame of each packet, finding one of each frame at a time; park the rest of cut frames."""
+        at, taken, step = self._starts + HEADER_BYTES, np.zeros_like(self._starts), 0
+        found: list[Ints] = []
+        live = np.flatnonzero(self._counts)
+        here = at[live]
+        while len(live):
+            stop = here + self._numbers[here] + LENGTH_BYTES
+            fits = stop <= self._ends[live]
+            if not _all(fits):
+                live, here, stop = live[fits], here[fits], stop[fits]
+            found.append(here)
+            step += 1
+            at[live], taken[live] = stop, step
+            goes_on = self._counts[live] > step
+            live, here = (live, stop) if _all(goes_on) else (live[goes_on], stop[goes_on])
+        for place in np.flatnonzero((taken < self._counts) | (at != self._ends)).tolist():
+            left, start = int(self._counts[place] - taken[place]), int(at[place] - self._starts[place])
+            parked.append(_cut(self._frames[place], start, left))
+        places = np.arange(len(taken)).repeat(taken)
+        return (np.sort(np.concatenate(found)) if found else places), places
+
+    def _unknown(self, place: int, offset: int, length: int) -> Parked:
+        body = self._raw[offset + LENGTH_BYTES : offset + LENGTH_BYTES + length]
         wanted = ", ".join(map(str, sorted(KIND_OF_LENGTH)))
-        self.parked.append(Parked(n, f"a packet of {len(body)} bytes; wanted one of {wanted}", body, 1))
+        return Parked(self._frames[place].n, f"a packet of {length} bytes; wanted one of {wanted}", body, 1)
 
 
-def _table(length: int, bodies: npt.NDArray[np.uint8], n_at: Matrix) -> Matrix:
-    """Give the rows of one kind of packet as a matrix of words that can be viewed as TICK."""
-    words = np.ascontiguousarray(bodies).view(">u4")
-    kind = KIND_OF_LENGTH[length]
-    table = np.empty((len(words), WORDS), np.int64) if kind == tick.FULL else np.zeros((len(words), WORDS), np.int64)
-    table[:, 0:2] = n_at
-    table[:, 3] = kind
-    if kind in (tick.INDEX_QUOTE, tick.INDEX_FULL):
-        table[:, _INDEX_ORDER] = words[:, :6]
-        if kind == tick.INDEX_FULL:
-            table[:, _EXCHANGE] = words[:, 7]
-    else:
-        table[:, _BODY : _BODY + words.shape[1]] = words
-    _mend_prices(table, kind)
-    _mend_times(table, kind)
-    return table
+def _widen(words: Words, rows: Ints, length: int) -> None:
+    """Bring packets of one length, read as full ones, to where a full one has its words; blank what lies behind."""
+    if KIND_OF_LENGTH[length] not in (tick.INDEX_QUOTE, tick.INDEX_FULL):
+        words[rows, length // WORD_BYTES :] = 0
+        return
+    index = words[rows]
+    words[rows] = 0
+    words[rows[:, None], _INDEX_WORDS] = index[:, : len(_INDEX_WORDS)]
+    if KIND_OF_LENGTH[length] == tick.INDEX_FULL:
+        words[rows, _TIME_WORD] = index[:, _INDEX_TIME_WORD]
 
 
-def _mend_prices(table: Matrix, kind: int) -> None:
+def _cut(frame: Recorded, start: int, left: int) -> Parked:
+    rest = f"{len(frame.payload) - start} bytes for the {left} packets that are left of {packets(frame.payload)}"
+    return Parked(frame.n, f"a cut frame: {rest}", frame.payload[start:], left)
+
+
+def _columns(words: Words, kinds: Ints, n: Ints, at_ns: Ints) -> Matrix:
+    """Give packets as TICK's words, each of TICK's words a row of this matrix: numpy is quickest along rows."""
+    columns = np.empty((WORDS, len(words)), np.int64)
+    columns[0], columns[1], columns[3] = n, at_ns, kinds
+    columns[_BODY:] = words.T
+    _mend_prices(columns)
+    _mend_times(columns)
+    columns[_LEVEL_ORDERS] >>= 16  # orders u16 and two bytes of padding
+    return columns
+
+
+def _mend_prices(columns: Matrix) -> None:
     """Divide the wire's whole numbers, once, in place."""
-    each = _DIVISORS[table[:, _BODY] & 0xFF]
-    common = (each == DIVISOR).all()  # shares, and futures and options on shares: nearly always
-    divisors = DIVISOR if common else each[:, None]
-    floats = table.view(np.float64)
-    floats[:, _PRICES] = table[:, _PRICES] / divisors
-    floats[:, _DAY_PRICES] = table[:, _DAY_PRICES] / divisors
-    if kind == tick.FULL:
-        floats[:, _LEVEL_PRICES] = table[:, _LEVEL_PRICES] / divisors
-        table[:, _LEVEL_ORDERS] >>= 16  # orders u16 and two bytes of padding
+    each = _DIVISORS.take(columns[_BODY] & 0xFF)
+    divisors = DIVISOR if _all(each == DIVISOR) else each  # one for shares, and futures and options on shares
+    floats = columns.view(np.float64)
+    for prices in _PRICES:
+        np.divide(columns[prices], divisors, out=floats[prices])
 
 
-def _mend_times(table: Matrix, kind: int) -> None:
+def _mend_times(columns: Matrix) -> None:
     """Turn epoch seconds into nanoseconds and choose the tick's time."""
-    at_ns = table[:, 1]
-    if kind not in (tick.FULL, tick.INDEX_FULL):
-        table[:, 2], table[:, 4] = at_ns, tick.TIME_IS_RECEIPT
-        return
-    table[:, _LAST_TRADE] *= NS_PER_SECOND
-    table[:, _EXCHANGE] *= NS_PER_SECOND
-    stamped = table[:, _EXCHANGE]
+    at_ns, stamped = columns[1], columns[_EXCHANGE]
+    columns[_LAST_TRADE] *= NS_PER_SECOND
+    stamped *= NS_PER_SECOND
     good = (stamped >= TIME_MIN_NS) & (stamped <= at_ns + TIME_AHEAD_NS)
-    if good.all():
-        table[:, 2], table[:, 4] = stamped, 0
+    if _all(good):
+        columns[2], columns[4] = stamped, 0
         return
-    table[:, 2] = np.where(good, stamped, at_ns)
-    table[:, 4] = np.where(stamped == 0, tick.TIME_IS_RECEIPT, tick.TIME_REFUSED) * ~good
+    columns[2] = np.where(good, stamped, at_ns)
+    columns[4] = np.where(stamped == 0, tick.TIME_IS_RECEIPT, tick.TIME_REFUSED) * ~good
