@@ -56,6 +56,7 @@ CAUGHT: list[tuple[Rule, str, str]] = [
     (rules.log_events_are_static, "_log.info(f'lost {n}')", "self._log.info('a' if up else 'b', n=n)"),
     (rules.tests_do_not_mock, "from unittest import mock\nimport unittest.mock", "import unittest"),
     (rules.tests_do_not_mock, "monkeypatch.setattr(a, 'b', 1)", "monkeypatch.setenv('A', '1')"),
+    (rules.tests_do_not_mock, "monkeypatch.setattr('a.b', 1)", "monkeypatch.setattr(a, 'BYTES_MAX', 1)"),
     (rules.tests_do_not_sleep, "await asyncio.sleep(0)", "await stop.wait()"),
 ]
 

@@ -11,6 +11,7 @@ Rule = Callable[[Source], Complaints]
 
 # style.md: where the praised houses have their long tails, the engine or its front door grew without limit.
 MODULE_LINES_MAX = 350
+TEST_MODULE_LINES_MAX = 600  # one subject's stories are read one by one
 FUNCTION_LINES_MAX = 70
 NESTING_MAX = 3
 PARAMETERS_MAX = 8
@@ -35,9 +36,9 @@ BLOCKS = (ast.If, ast.For, ast.AsyncFor, ast.While, ast.Try, ast.Match)
 
 
 def module_is_short(source: Source) -> Complaints:
-    lines = source.text.count("\n")
-    if lines > MODULE_LINES_MAX:
-        yield f"1: {lines} lines; find the second idea in it and give it a file (at most {MODULE_LINES_MAX})"
+    lines, most = source.text.count("\n"), TEST_MODULE_LINES_MAX if source.is_test else MODULE_LINES_MAX
+    if lines > most:
+        yield f"1: {lines} lines; find the second idea in it and give it a file (at most {most})"
 
 
 def functions_are_short(source: Source) -> Complaints:
@@ -167,8 +168,14 @@ def tests_do_not_mock(source: Source) -> Complaints:
         if name in MOCKS or name.startswith(tuple(f"{mock}." for mock in MOCKS)):
             yield f"{line}: start the real server, or use what ships: ManualClock, MemoryLog, the sandbox"
     for call in source.calls:
-        if isinstance(call.func, ast.Attribute) and ast.unparse(call.func) == "monkeypatch.setattr":
+        if ast.unparse(call.func) == "monkeypatch.setattr" and not _makes_a_limit_small(call):
             yield f"{call.lineno}: pass what is to be replaced as an argument, so that it can be given"
+
+
+def _makes_a_limit_small(call: ast.Call) -> bool:
+    """Only a named limit may be set from outside, so that a test need not fill a gigabyte to meet it."""
+    names = [arg.value for arg in call.args[:2] if isinstance(arg, ast.Constant) and isinstance(arg.value, str)]
+    return bool(names) and names[0].rpartition(".")[2].isupper()
 
 
 def tests_do_not_sleep(source: Source) -> Complaints:
