@@ -70,7 +70,7 @@ async def serve(parts: Parts, stop: asyncio.Event) -> None:
         _log.info("serving", host=parts.settings.api_host, port=parts.settings.api_port)
         await _first_of(serving, stop)
         parts.closing.set()
-        server.stop()  # type: ignore[no-untyped-call]  # granian's types end here
+        server.stop()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(serving, STOP_SECONDS_MAX)
         await requests

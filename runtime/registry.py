@@ -25,7 +25,7 @@ STALE_SECONDS = 10.0
 assert STALE_SECONDS > 2 * PUBLISH_SECONDS, "a living process must not be left out because of one late write"
 
 # Creation times double the lines and tell nothing that the pid file does not.
-disable_created_metrics()  # type: ignore[no-untyped-call]  # the library leaves it untyped
+disable_created_metrics()
 REGISTRY = CollectorRegistry()
 _log = log.get("metrics")
 

@@ -45,7 +45,7 @@ P = ParamSpec("P")
 Guarded = Callable[Concatenate["Connection", P], None]
 
 
-class VerifyingTicker(KiteTicker):  # type: ignore[misc]  # the client has no types
+class VerifyingTicker(KiteTicker):
     """The SDK's ticker, but with the server's certificate verified: it sends the access token in its address."""
 
     def open(self) -> None:

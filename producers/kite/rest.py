@@ -18,7 +18,7 @@ TIMEOUT_SECONDS = 30  # the instruments dump is 7 MB; the client's own 7 s are t
 Answer = TypeVar("Answer")
 
 
-class _RawDumps(KiteConnect):  # type: ignore[misc]  # the client has no types
+class _RawDumps(KiteConnect):
     """The client, giving the instruments dump as bytes: the event keeps what came, not what a loader made of it."""
 
     def _parse_instruments(self, data: bytes) -> bytes:
