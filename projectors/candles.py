@@ -11,14 +11,14 @@ The watermark says up to where candles are closed. It follows the stream's own t
 the time that went by since, told by the beats, never ahead of the beat's own clock, less GRACE. So quiet candles close,
 and a tape of an old day keeps its own time. A tick for a closed minute counts as a revision.
 
-Coverage is the part of a minute in which the instrument could be received: the stream's gaps and the seconds before its
-first subscription are taken off, also from candles that were written before the gap was known.
+Coverage is the part of a minute in which the instrument could be received, in receive time: the stream's gaps, the day
+before its first subscription, and when the instrument was not subscribed are taken off, also from candles that were
+written before it was known.
 """
 
-from collections import Counter
 from collections.abc import Sequence
-from datetime import UTC, datetime
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from typing import Any, LiteralString
 
 import numpy as np
 
@@ -27,7 +27,7 @@ from events.decode.tick import Ticks
 from events.event import Recorded
 from events.messages import Gap, Subscribed, unpack
 from projectors.binary import Shape, microseconds
-from projectors.fold import DAY_NS, IST_NS, MINUTE_NS, Folded, Ints, days, fold
+from projectors.fold import DAY_NS, IST_NS, Folded, Ints, days, fold
 from projectors.projector import Projection, is_tick_stream
 from sql.store import Rows
 
@@ -36,8 +36,8 @@ OPEN_CANDLE_SECONDS = 1.0  # how often open candles are written: the contract sh
 PENDING_TICKS_MAX = 100_000  # written before its time at this many: 40 MB of memory, and quick to read again
 GRACE_NS = 2_000_000_000  # exchange stamps are whole seconds and come up to a second late
 VOLUME_DAYS = 3  # highest volumes held in memory count back from the newest day; older ones are asked for
-GAP_MINUTES_MAX = 7 * 24 * 60  # a longer gap's minutes before its last week have no candles to tell
-ALL = 0  # "token" of the whole stream in candle_uncovered
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MINUTE = timedelta(minutes=1)
 
 _SHARED = [
     ("bucket", ">i8"),
@@ -49,12 +49,12 @@ _SHARED = [
     ("volume", ">i8"),
     ("oi", ">i8"),
     ("tick_count", ">i8"),
-    ("coverage", ">f8"),
     ("late", ">i8"),
     ("falls", ">i8"),
 ]
 _WITH_OI, _WITHOUT_OI = Shape(_SHARED), Shape(_SHARED, frozenset({"oi"}))
-_VOLUMES = Shape([("instrument_token", ">i8"), ("day_number", ">i8"), ("highest", ">i8")])
+_VOLUME_FIELDS = ("instrument_token", "day_number", "highest", "seen_number")
+_VOLUMES = Shape([(name, ">i8") for name in _VOLUME_FIELDS])
 
 
 class StreamClock:
@@ -87,24 +87,23 @@ class CandleProjector:
         self._pending_count = 0
         self._clock = StreamClock()
         self._highest: dict[tuple[int, int], int] = {}
-        self._uncovered: Counter[tuple[int, int]] = Counter()  # (token or ALL, minute_ns) -> ns, of the last day
-        self._lost: Counter[tuple[int, int]] = Counter()  # the same, not yet written
-        self._subscribed: set[int] = set()
-        self._subscribed_anew = False
         self._folded: Folded | None = None
+        self._subscribed: frozenset[int] | None = None  # None before the stream's first subscription
+        self._subscribed_anew = False
+        self._lost_until_ns = 0  # nothing that is known not to have been received ends later, absences that last apart
+        self._losses: list[tuple[LiteralString, dict[str, Any]]] = []  # statements about them, not yet run
 
     async def recall(self, rows: Rows) -> None:
-        """Read the highest volumes, the stream's clock and the uncovered seconds."""
+        """Read the highest volumes, the stream's clock, what is subscribed and until when something was lost."""
         stream = {"stream_id": rows.stream_id}
         for row in await rows.run("read_volumes", {**stream, "days": VOLUME_DAYS}):
             self._highest[row["instrument_token"], row["day_number"]] = row["highest"]
         for row in await rows.run("read_clock", stream):
             self._clock = StreamClock(row["newest_ns"], row["newest_at_ns"], row["watermark_ns"])
-        for row in await rows.run("read_uncovered", stream):
-            minute = int(row["bucket"].timestamp()) * 1_000_000_000
-            self._uncovered[row["instrument_token"], minute] = round(row["seconds"] * 1e9)
         for row in await rows.run("read_candle_subscriptions", stream):
-            self._subscribed.add(row["instrument_token"])
+            self._subscribed = frozenset(row["tokens"])
+        for row in await rows.run("read_lost_until", stream):
+            self._lost_until_ns = row["until_ns"] or 0
 
     def absorb(self, batch: Sequence[Recorded]) -> None:
         """Keep a batch's ticks with the watermark in force at each, and follow beats, gaps and subscriptions."""
@@ -137,24 +136,25 @@ class CandleProjector:
             self._clock.beat(event.at_ns)
         elif event.type == "feed.gap.v1":
             gap = unpack(event, Gap)
-            self._lose(ALL, max(gap.from_ns, gap.to_ns - GAP_MINUTES_MAX * MINUTE_NS), gap.to_ns)
+            self._lose("keep_loss", gap.from_ns, gap.to_ns)
         elif event.type == "feed.subscribed.v1":
-            tokens = set(unpack(event, Subscribed).tokens)
-            if not self._subscribed:  # the stream's first: nothing was received on this day before
-                self._lose(ALL, (event.at_ns + IST_NS) // DAY_NS * DAY_NS - IST_NS, event.at_ns)
-                self._subscribed = tokens
-            for token in tokens - self._subscribed:
-                self._lose(token, event.at_ns // MINUTE_NS * MINUTE_NS, event.at_ns)
-            self._subscribed, self._subscribed_anew = tokens, True
+            self._subscribe(event.at_ns, frozenset(unpack(event, Subscribed).tokens))
 
-    def _lose(self, token: int, from_ns: int, to_ns: int) -> None:
-        """Note that nothing of a token could be received in from_ns..to_ns, minute by minute."""
-        minute = from_ns // MINUTE_NS * MINUTE_NS
-        while minute < to_ns:
-            lost = min(to_ns, minute + MINUTE_NS) - max(from_ns, minute)
-            self._lost[token, minute] += lost
-            self._uncovered[token, minute] += lost
-            minute += MINUTE_NS
+    def _subscribe(self, at_ns: int, tokens: frozenset[int]) -> None:
+        """Note what could not be received before, and what cannot from now on."""
+        midnight_ns = (at_ns + IST_NS) // DAY_NS * DAY_NS - IST_NS
+        if self._subscribed is None:
+            self._lose("keep_loss", midnight_ns, at_ns)
+        elif added := tokens - self._subscribed:
+            self._lose("end_absences", midnight_ns, at_ns, added)
+        if self._subscribed and (gone := self._subscribed - tokens):
+            self._lose("begin_absences", at_ns, at_ns, gone)
+        self._subscribed, self._subscribed_anew = tokens, True
+
+    def _lose(self, statement: LiteralString, from_ns: int, to_ns: int, tokens: frozenset[int] | None = None) -> None:
+        stretch = {"from": _instant(from_ns), "to": _instant(to_ns), "midnight": _instant(from_ns)}
+        self._losses.append((statement, {**stretch, "tokens": sorted(tokens) if tokens is not None else None}))
+        self._lost_until_ns = max(self._lost_until_ns, to_ns)
 
     def due(self, waited_seconds: float) -> int | None:
         """Give the last n absorbed, once in OPEN_CANDLE_SECONDS or when much is waiting."""
@@ -165,90 +165,80 @@ class CandleProjector:
     async def write(self, rows: Rows) -> None:
         """Merge the candles of all pending ticks and keep what must be remembered."""
         stream = {"stream_id": rows.stream_id}
+        for statement, loss in self._losses:
+            await rows.run(statement, {**stream, **loss})
         if self._pending:
             await self._write_candles(rows, stream)
-        if self._lost:
-            await self._write_lost(rows, stream)
+        for statement, loss in self._losses:
+            to = loss["to"] + (_MINUTE if statement == "begin_absences" else timedelta(0))
+            await rows.run("cover_loss", {**stream, **loss, "to": to})
         clock = self._clock
         times = {"newest_ns": clock.newest_ns, "newest_at_ns": clock.newest_at_ns, "watermark_ns": clock.watermark_ns}
         await rows.run("keep_clock", {**stream, **times})
         if self._subscribed_anew:
-            await rows.run("keep_candle_subscriptions", {**stream, "tokens": sorted(self._subscribed)})
+            await rows.run("keep_candle_subscriptions", {**stream, "tokens": sorted(self._subscribed or ())})
 
     async def _write_candles(self, rows: Rows, stream: dict[str, Any]) -> None:
         ticks = np.concatenate(self._pending)
         await self._recall_old_days(rows, ticks)
         folded = self._folded = fold(ticks, np.concatenate(self._watermarks), self._highest)
         await rows.run("make_candle_input")
-        await rows.load("copy_candle_input", self._copy_rows(folded))
+        await rows.load("copy_candle_input", _copy_rows(folded))
         await rows.run("merge_candles", stream)
-        if folded.highest:
+        if self._touches_loss(folded):
+            await rows.run("cover_input", stream)
+        counters = folded.counters
+        if len(counters.highest):
             await rows.run("make_volume_input")
-            keys = np.array(list(folded.highest), np.int64)
-            values = np.array(list(folded.highest.values()), np.int64)
-            columns = {"instrument_token": keys[:, 0], "day_number": keys[:, 1], "highest": values}
-            await rows.load("copy_volume_input", [_VOLUMES.rows(len(keys), columns)])
+            columns = {name: getattr(counters, name) for name in _VOLUME_FIELDS}
+            await rows.load("copy_volume_input", [_VOLUMES.rows(len(counters.highest), columns)])
             await rows.run("keep_volumes", stream)
+
+    def _touches_loss(self, folded: Folded) -> bool:
+        """Say whether anything of these candles may not have been received; nearly always nothing."""
+        if not len(folded.minute_ns):
+            return False
+        if folded.minute_ns.min() < self._lost_until_ns:
+            return True
+        return self._subscribed is not None and not self._subscribed.issuperset(folded.instrument_token.tolist())
 
     async def _recall_old_days(self, rows: Rows, ticks: Ticks) -> None:
         """Ask for the highest volumes of days that are older than those in memory."""
-        newest = max((day for _, day in self._highest), default=0)
-        numbers = days(ticks)
-        old = ticks[numbers <= newest - VOLUME_DAYS]
-        keys = set(zip(old["instrument_token"].tolist(), days(old).tolist(), strict=True))
-        for token, day in keys - self._highest.keys():
-            wanted = {"stream_id": rows.stream_id, "instrument_token": token, "day_number": day}
-            for row in await rows.run("read_volume", wanted):
-                self._highest[token, day] = row["highest"]
+        numbers = days(ticks["time_ns"])
+        old = numbers <= self._newest_day() - VOLUME_DAYS
+        keys = set(zip(ticks["instrument_token"][old].tolist(), numbers[old].tolist(), strict=True))
+        if missing := sorted(keys - self._highest.keys()):
+            tokens, day_numbers = zip(*missing, strict=True)
+            wanted = {"stream_id": rows.stream_id, "tokens": list(tokens), "day_numbers": list(day_numbers)}
+            for row in await rows.run("read_old_volumes", wanted):
+                self._highest[row["instrument_token"], row["day_number"]] = row["highest"]
 
-    def _copy_rows(self, folded: Folded) -> list[memoryview]:
-        columns = {
-            "bucket": microseconds(folded.minute_ns),
-            "coverage": self._coverage(folded),
-            **{name: getattr(folded, name) for name, _ in _SHARED if name not in ("bucket", "coverage")},
-        }
-        pieces = []
-        for shape, chosen in ((_WITH_OI, folded.oi >= 0), (_WITHOUT_OI, folded.oi < 0)):
-            count = int(np.count_nonzero(chosen))
-            if count:
-                pieces.append(shape.rows(count, {name: column[chosen] for name, column in columns.items()}))
-        return pieces
-
-    def _coverage(self, folded: Folded) -> np.ndarray[Any, np.dtype[np.float64]]:
-        coverage = np.ones(len(folded.minute_ns))
-        minutes = {minute for _, minute in self._uncovered}
-        for place in np.flatnonzero(np.isin(folded.minute_ns, list(minutes))).tolist() if minutes else []:
-            minute, token = int(folded.minute_ns[place]), int(folded.instrument_token[place])
-            lost = self._uncovered[ALL, minute] + self._uncovered[token, minute]
-            coverage[place] = max(0.0, 1 - lost / MINUTE_NS)
-        return coverage
-
-    async def _write_lost(self, rows: Rows, stream: dict[str, Any]) -> None:
-        each = [
-            {**stream, "instrument_token": token, "bucket": _instant(minute), "seconds": lost / 1e9}
-            for (token, minute), lost in self._lost.items()
-        ]
-        await rows.run_many("keep_uncovered", each)
-        buckets = sorted({row["bucket"] for row in each})
-        await rows.run("lower_coverage", {**stream, "buckets": buckets})
+    def _newest_day(self) -> int:
+        return max((day for _, day in self._highest), default=0)
 
     def committed(self) -> None:
         """Forget the ticks, remember what they came to."""
-        if self._folded is not None:
-            self._highest.update(self._folded.highest)
-        newest = max((day for _, day in self._highest), default=0)
-        for key in [key for key in self._highest if key[1] <= newest - VOLUME_DAYS]:
-            del self._highest[key]
-        oldest = max((minute for _, minute in self._uncovered), default=0) - 24 * 60 * MINUTE_NS
-        for place in [place for place in self._uncovered if place[1] < oldest]:
-            del self._uncovered[place]
+        latest = self._folded.counters.by_day() if self._folded is not None else {}
+        self._highest.update(latest)
+        oldest = self._newest_day() - VOLUME_DAYS
+        self._highest = {key: v for key, v in self._highest.items() if key[1] > oldest or key in latest}
         self._pending, self._watermarks, self._pending_count, self._folded = [], [], 0, None
-        self._lost = Counter()
-        self._subscribed_anew = False
+        self._losses, self._subscribed_anew = [], False
+
+
+def _copy_rows(folded: Folded) -> list[memoryview]:
+    columns = {name: getattr(folded, name) for name, _ in _SHARED if name != "bucket"}
+    columns["bucket"] = microseconds(folded.minute_ns)
+    pieces = []
+    for shape, chosen in ((_WITH_OI, folded.oi >= 0), (_WITHOUT_OI, folded.oi < 0)):
+        count = int(np.count_nonzero(chosen))
+        if count:
+            pieces.append(shape.rows(count, {name: column[chosen] for name, column in columns.items()}))
+    return pieces
 
 
 def _instant(ns: int) -> datetime:
-    return datetime.fromtimestamp(ns / 1e9, UTC)
+    return _EPOCH + timedelta(microseconds=ns // 1000)
 
 
 CANDLES = Projection(NAME, is_tick_stream, CandleProjector)

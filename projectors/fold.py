@@ -27,8 +27,25 @@ Floats = npt.NDArray[np.float64]
 Highest = Mapping[tuple[int, int], int]  # (instrument_token, IST day number since 1970) -> highest volume so far
 
 
+class Counters(msgspec.Struct, frozen=True):
+    """What the volumes of each instrument's IST day came to, as columns of one length.
+
+    highest: the highest volume so far. seen_number: the IST day on which the newest of its ticks was received.
+    """
+
+    instrument_token: Ints
+    day_number: Ints
+    highest: Ints
+    seen_number: Ints
+
+    def by_day(self) -> dict[tuple[int, int], int]:
+        """Give the highest volume of each (instrument_token, IST day number)."""
+        keys = zip(self.instrument_token.tolist(), self.day_number.tolist(), strict=True)
+        return dict(zip(keys, self.highest.tolist(), strict=True))
+
+
 class Folded(msgspec.Struct, frozen=True):
-    """Candles as columns of one length; `highest` is what each instrument's counter stands at after these ticks."""
+    """Candles as columns of one length, and what the day's counters stand at after these ticks."""
 
     minute_ns: Ints
     instrument_token: Ints
@@ -41,18 +58,18 @@ class Folded(msgspec.Struct, frozen=True):
     tick_count: Ints
     late: Ints
     falls: Ints
-    highest: dict[tuple[int, int], int]
+    counters: Counters
 
 
-def days(ticks: Ticks) -> Ints:
-    """Give the IST day number of each tick."""
-    numbers: Ints = (ticks["time_ns"] + IST_NS) // DAY_NS
+def days(epoch_ns: Ints) -> Ints:
+    """Give the IST day numbers since 1970 of times."""
+    numbers: Ints = (epoch_ns + IST_NS) // DAY_NS
     return numbers
 
 
 def fold(ticks: Ticks, watermark_ns: Ints, highest: Highest) -> Folded:
     """Fold ticks, which stand in the order of the log; watermark_ns: the watermark in force at each of them."""
-    added, fell, now_highest = _volumes(ticks, highest)
+    added, fell, counters = _volumes(ticks, highest)
     priced = ticks["last_price"] > 0
     chosen = ticks[priced]
     minutes = chosen["time_ns"] // MINUTE_NS
@@ -61,7 +78,7 @@ def fold(ticks: Ticks, watermark_ns: Ints, highest: Highest) -> Folded:
     slots, minutes, chosen = slots[order], minutes[order], chosen[order]
     starts = _starts(slots, minutes)
     if not len(starts):
-        return _nothing(now_highest)
+        return _nothing(counters)
     ends = np.append(starts[1:], len(chosen)) - 1
     prices = chosen["last_price"]
     late = (minutes + 1) * MINUTE_NS <= watermark_ns[priced][order]
@@ -77,7 +94,7 @@ def fold(ticks: Ticks, watermark_ns: Ints, highest: Highest) -> Folded:
         tick_count=ends - starts + 1,
         late=np.add.reduceat(late.astype(np.int64), starts),
         falls=np.add.reduceat(fell[priced][order].astype(np.int64), starts),
-        highest=now_highest,
+        counters=counters,
     )
 
 
@@ -89,7 +106,7 @@ def _starts(slots: Ints, minutes: Ints) -> Ints:
     return np.concatenate(([0], np.flatnonzero(changes) + 1))
 
 
-def _volumes(ticks: Ticks, highest: Highest) -> tuple[Ints, npt.NDArray[np.bool_], dict[tuple[int, int], int]]:
+def _volumes(ticks: Ticks, highest: Highest) -> tuple[Ints, npt.NDArray[np.bool_], Counters]:
     """Give what each tick adds, whether its counter stood below the highest, and the highest after all.
 
     A tick without a price counts only as the first of its day: no candle could take what it adds.
@@ -97,8 +114,9 @@ def _volumes(ticks: Ticks, highest: Highest) -> tuple[Ints, npt.NDArray[np.bool_
     added, fell = np.zeros(len(ticks), np.int64), np.zeros(len(ticks), np.bool_)
     counted = np.flatnonzero((ticks["kind"] == kinds.FULL) | (ticks["kind"] == kinds.QUOTE))
     if not len(counted):
-        return added, fell, {}
-    tokens, day, volume = ticks["instrument_token"][counted], days(ticks)[counted], ticks["volume"][counted]
+        return added, fell, Counters(added[:0], added[:0], added[:0], added[:0])
+    tokens, volume = ticks["instrument_token"][counted], ticks["volume"][counted]
+    day = days(ticks["time_ns"])[counted]
     order = np.lexsort((day, tokens))  # stable: the order of the log within an instrument's day
     tokens, day, volume, counted = tokens[order], day[order], volume[order], counted[order]
     starts = _starts(tokens, day)
@@ -118,7 +136,8 @@ def _volumes(ticks: Ticks, highest: Highest) -> tuple[Ints, npt.NDArray[np.bool_
     added[counted] = np.where(first | ~counts, 0, np.maximum(0, volume - before))
     fell[counted] = ~first & counts & (volume < before)
     after = running[places[np.append(starts[1:], len(volume)) - 1]] - np.arange(len(starts)) * _COUNTER_SPAN
-    return added, fell, dict(zip(keys, after.tolist(), strict=True))
+    seen = days(np.maximum.reduceat(ticks["at_ns"][counted], starts))
+    return added, fell, Counters(tokens[starts], day[starts], after, seen)
 
 
 def _last_oi(chosen: Ticks, starts: Ints) -> Ints:
@@ -128,6 +147,6 @@ def _last_oi(chosen: Ticks, starts: Ints) -> Ints:
     return np.where(place >= 0, chosen["oi"][place], -1)
 
 
-def _nothing(highest: dict[tuple[int, int], int]) -> Folded:
+def _nothing(counters: Counters) -> Folded:
     none, no_price = np.empty(0, np.int64), np.empty(0, np.float64)
-    return Folded(none, none, no_price, no_price, no_price, no_price, none, none, none, none, none, highest)
+    return Folded(none, none, no_price, no_price, no_price, no_price, none, none, none, none, none, counters)

@@ -1,5 +1,7 @@
 """Folding ticks into candles, against plain Python: every kind of packet, every way to cut the stream into pieces."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -106,10 +108,10 @@ def test_every_cut_into_pieces_gives_the_same(sent: list[list[Packet]], cuts: li
     edges = sorted({0, len(sent), *(cut for cut in cuts if cut < len(sent))})
     found: dict[tuple[int, int], Candle] = {}
     highest: dict[tuple[int, int], int] = {}
-    for start, stop in zip(edges[:-1], edges[1:], strict=True):
+    for start, stop in itertools.pairwise(edges):
         ticks = ticks_of(sent[start:stop], start)
         folded = fold(ticks, no_watermark(ticks), highest)
-        highest |= folded.highest
+        highest |= folded.counters.by_day()
         for key, candle in candles(folded).items():
             found[key] = merged(found.get(key), candle)
     assert found == expected(sent)
@@ -121,7 +123,7 @@ def test_the_candles_of_a_day_add_up_to_the_growth_of_the_counter(said: list[tup
     folded = fold(ticks_of(sent), no_watermark(ticks_of(sent)), {})
     volumes = [v for _, v in said]
     assert folded.volume.sum() == max(volumes) - volumes[0]
-    assert folded.highest == {(INFY, (START + 19_800) // DAY_SECONDS): max(volumes)}
+    assert folded.counters.by_day() == {(INFY, (START + 19_800) // DAY_SECONDS): max(volumes)}
 
 
 def test_a_tick_before_midnight_in_india_counts_for_its_own_day() -> None:
@@ -153,7 +155,7 @@ def test_nothing_but_ticks_without_a_price_makes_no_candle_and_remembers_the_fir
     sent = [[Packet("quote", price=0, volume=7)], [Packet("quote", price=0, volume=9)]]
     folded = fold(ticks_of(sent), no_watermark(ticks_of(sent)), {})
     assert candles(folded) == {}
-    assert list(folded.highest.values()) == [7]
+    assert folded.counters.highest.tolist() == [7]
 
 
 def test_no_ticks_make_no_candles() -> None:
@@ -196,3 +198,11 @@ def test_thousands_of_ticks_of_many_instruments(seed: int) -> None:
     ]
     ticks = ticks_of(sent)
     assert candles(fold(ticks, no_watermark(ticks), {})) == expected(sent)
+
+
+def test_counters_know_on_which_day_their_newest_tick_was_received() -> None:
+    old = Packet("full", volume=5, seconds=START - 3 * DAY_SECONDS)
+    batch = [recorded(1, frame(old), START * SECOND_NS), recorded(2, frame(old), MIDNIGHT * SECOND_NS)]
+    ticks = decode(batch).ticks
+    counters = fold(ticks, no_watermark(ticks), {}).counters
+    assert counters.seen_number.tolist() == [counters.day_number[0] + 4]

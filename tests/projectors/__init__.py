@@ -1,0 +1,1 @@
+"""Each projector: events in, rows out, on real PostgreSQL."""
