@@ -129,7 +129,7 @@ def read(folder: Path) -> Iterator[Sent]:
 def tables(folder: Path) -> Iterator[Table]:
     """Give the records of each file, oldest first, as an array of RECORD; for reading millions of them."""
     for path in _files(folder):
-        yield _records(path)
+        yield table(path)
 
 
 def summary(folder: Path) -> Summary:
@@ -155,7 +155,8 @@ def delete_oldest(folder: Path, keep_bytes: int) -> None:
         (folder / "since").write_text(str(since))
 
 
-def _records(path: Path) -> Table:
+def table(path: Path) -> Table:
+    """Give the whole records of one file as an array of RECORD; raise `BadInput` for a foreign file."""
     data = path.read_bytes()
     if data[: len(MAGIC)] != MAGIC[: len(data)]:
         raise BadInput(
