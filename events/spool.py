@@ -29,7 +29,7 @@ import os
 import struct
 import threading
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -67,6 +67,14 @@ def header(stream: str, first: int) -> bytes:
 def record(entry: bytes, opens_commit: bool = False) -> bytes:
     """Give an entry as it stands in a file."""
     return RECORD_HEAD.pack(len(entry) | (OPENS_COMMIT if opens_commit else 0)) + entry
+
+
+def joined(entries: Sequence[bytes]) -> bytes:
+    """Give entries as they stand in a file, one behind the other."""
+    pieces = []
+    for entry in entries:
+        pieces += (RECORD_HEAD.pack(len(entry)), entry)
+    return b"".join(pieces)
 
 
 def records(content: bytes | memoryview, start: int = 0) -> Iterator[tuple[int, bytes]]:
@@ -230,7 +238,7 @@ class Spool:
     def write(self, entries: list[bytes]) -> None:
         """Write one commit behind the last one; it counts after `sync`. Raises Unreachable on a full disk."""
         assert codec.entry_n(entries[0]) == self.last + 1, "n is dense"
-        content = record(entries[0], opens_commit=True) + b"".join([record(entry) for entry in entries[1:]])
+        content = record(entries[0], opens_commit=True) + joined(entries[1:])
         with self._busy:
             disk.append(self._handle, content, self._path)
             self.last += len(entries)
@@ -264,6 +272,14 @@ class Spool:
         """Give the first n that the spool still holds, or would hold next; last + 1 where it has no file."""
         files = spool_files(self.folder)
         return files[0].first if files else self.last + 1
+
+    def held_bytes(self) -> int:
+        """Give the size of all its files."""
+        size = 0
+        for file in spool_files(self.folder):
+            with suppress(FileNotFoundError):  # archived and removed since the listing
+                size += file.path.stat().st_size
+        return size
 
     def close(self) -> None:
         """Let go of file and lock, once no write is under way."""

@@ -1,0 +1,41 @@
+"""A segment of full-mode frames: how much smaller than the frames, how quickly made, and what zstd alone would do."""
+
+import time
+
+import zstandard
+
+from events import codec, segment
+from ops.bench.frames import Source
+from ops.bench.measure import AT_LEAST, ROUNDS, Case, Say, Target, alone, alternate, compare, per_second
+
+FRAMES = 20_000  # ten seconds at 20,000 ticks/s: 37 MB, a full chunk or more of each kind
+MB = 1_000_000
+AGAINST = "the same zstd of the frames alone"
+STREAM = "ticks-bench-1"
+
+
+def run(say: Say) -> list[Case]:
+    """Measure `segment.build` on ten seconds of full-mode frames of 1,000 instruments."""
+    say("making ten seconds of frames")
+    events = list(Source().frames(FRAMES))
+    entries = [codec.encode(n, event) for n, event in enumerate(events, start=1)]
+    payload_bytes = sum(len(event.payload) for event in events)
+    joined = b"".join(event.payload for event in events)
+    chunks = [joined[start : start + segment.CHUNK_BYTES] for start in range(0, len(joined), segment.CHUNK_BYTES)]
+    zstd = zstandard.ZstdCompressor(compression_params=segment.ZSTD)
+
+    say("building the segment")
+    size = len(segment.build(STREAM, entries))
+    alone_size = sum(len(zstd.compress(chunk)) for chunk in chunks)
+    speeds = alternate(
+        lambda: per_second(payload_bytes, lambda: segment.build(STREAM, entries), time.thread_time) / MB,
+        lambda: per_second(payload_bytes, lambda: [zstd.compress(chunk) for chunk in chunks], time.thread_time) / MB,
+    )
+    smaller = ([payload_bytes / size] * ROUNDS, [payload_bytes / alone_size] * ROUNDS)
+    note = f"{size / (FRAMES * 10):.1f} bytes a tick, of {payload_bytes / (FRAMES * 10):.0f}"
+    return [
+        alone("size: raw frames against the segment", "times smaller", smaller[0], Target(4.5, AT_LEAST), note),
+        compare("size: against zstd alone", "times smaller", AGAINST, smaller, None),
+        alone("speed", "MB/s of frames", speeds[0], Target(400, AT_LEAST)),
+        compare("speed: against zstd alone", "MB/s of frames", AGAINST, speeds, None),
+    ]
