@@ -14,6 +14,7 @@ tried again and said, and costs no more than time. A segment that is not what wa
 import asyncio
 import os
 import socket
+import uuid
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from functools import lru_cache
@@ -101,6 +102,10 @@ class Archive:
         """
         return await self._reaching(lambda: self._put(stream, entries))
 
+    async def sweep(self, stream: str) -> None:
+        """Remove what a crash on this host left half written; call it where nobody else on this host puts segments."""
+        await self._reaching(lambda: self._sweep(stream))
+
     async def _reaching(self, work: Callable[[], T]) -> T:
         try:
             return await asyncio.to_thread(work)
@@ -114,6 +119,10 @@ class Archive:
         if not self.folder.is_dir():
             return []
         return sorted(each.name for each in self.folder.iterdir() if self._list(each.name))
+
+    def _sweep(self, stream: str) -> None:
+        for left in (self.folder / stream).glob(f"*.{socket.gethostname()}.*{disk.BESIDE_SUFFIX}"):
+            left.unlink()
 
     def _list(self, stream: str) -> list[Path]:
         """Give the stream's segments, oldest first, from a fresh listing."""
@@ -153,10 +162,8 @@ class Archive:
         archived = self._last(stream)
         if first != archived + 1 and not path.exists():
             raise _conflict(f"the segment {path} to begin at {archived + 1}", f"it begins at {first}")
-        host = socket.gethostname()
-        for left in folder.glob(f"{path.name}.{host}.*"):
-            left.unlink()  # a crash left it: on one host only one archiver has this stream (archive.lock)
-        disk.create_only(path, segment.build(stream, entries), folder / f"{path.name}.{host}.{os.getpid()}.new")
+        beside = folder / f"{path.name}.{socket.gethostname()}.{uuid.uuid4().hex}{disk.BESIDE_SUFFIX}"
+        disk.create_only(path, segment.build(stream, entries), beside)
         _compare(path, entries)
         return self._index(path)
 

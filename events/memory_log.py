@@ -70,6 +70,12 @@ class MemoryLog:
             del held[n]
         return len(gone)
 
+    def forget(self, stream: str, after: int = 0) -> None:
+        """Lose the entries with n > after, as a server whose disk forgot them."""
+        held = self._entries.get(stream, {})
+        for n in [n for n in held if n > after]:
+            del held[n]
+
     async def streams(self) -> list[str]:
         """Give the names of all streams that hold an entry."""
         return sorted(stream for stream, held in self._entries.items() if held)

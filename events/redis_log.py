@@ -4,6 +4,7 @@ The client's own retries are off: a command that is sent again without the compa
 doubled. Reading and appending have connections of their own, so that a blocked read never holds up an append.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from importlib.resources import files
@@ -19,11 +20,11 @@ from events.log import READ_ENTRIES_MAX, Appended
 from runtime.errors import LogRefused, Unreachable
 from runtime.waiting import heed_cancel
 
-SOCKET_TIMEOUT_SECONDS = 5.0  # an answer that takes longer is counted as lost; a local one takes under a millisecond
+ANSWER_SECONDS_MAX = 5.0  # an answer that takes longer is counted as lost; a local one takes under a millisecond
 CONNECT_TIMEOUT_SECONDS = 2.0
 BLOCK_MS_MAX = 2000  # a blocked read ends well before the socket's own time-out
 SCAN_COUNT = 1000  # a database of Bahi has a few dozen keys
-assert BLOCK_MS_MAX / 1000 < SOCKET_TIMEOUT_SECONDS, "a quiet stream must not look like a dead server"
+assert BLOCK_MS_MAX / 1000 < ANSWER_SECONDS_MAX, "a quiet stream must not look like a dead server"
 
 _APPEND = files("events").joinpath("append.lua").read_text("utf-8")
 _TRIM = files("events").joinpath("trim.lua").read_text("utf-8")
@@ -48,7 +49,7 @@ class RedisLog:
             protocol=2,
             retry=Retry(NoBackoff(), 0),
             retry_on_error=[],
-            socket_timeout=SOCKET_TIMEOUT_SECONDS,
+            socket_timeout=None,  # the client's would make a task of every write; ours is in `_reaching`
             socket_connect_timeout=CONNECT_TIMEOUT_SECONDS,
             socket_keepalive=True,
         )
@@ -126,10 +127,11 @@ def _raw(response: Any, **_: Any) -> Any:
 
 @asynccontextmanager
 async def _reaching(what: str) -> AsyncIterator[None]:
-    """Turn every way in which a server fails to answer into Unreachable."""
+    """Turn every way in which a server fails to answer, in time, into Unreachable."""
     try:
         with heed_cancel():
-            yield
+            async with asyncio.timeout(ANSWER_SECONDS_MAX):
+                yield
     except (redis.exceptions.RedisError, OSError, TimeoutError) as error:
         raise Unreachable(
             f"Redis to answer: {what}", f"{type(error).__name__}: {error}", "it is tried again; is REDIS_URL right?"

@@ -16,7 +16,7 @@ Failures. Redis slow or gone: the spool goes on, sending is tried again for ever
 tail or everything: ASKING finds the lower last n and sends again from there; what is archived already is jumped.
 Redis holds another content, or more than the disk: `LogRefused` or `SpoolMismatch` ends the process, because two
 writers are at work or a disk forgot. The disk is full: nothing is accepted until there is room, and the caller waits.
-The archive is away: it is only asked where Redis must be filled across it, and once for the spool's place behind it.
+The archive is away: no feed waits for it, but where Redis is empty and nobody else can tell what is missing.
 """
 
 import asyncio
@@ -29,6 +29,7 @@ from events.event import Event
 from events.log import Log
 from events.opening import AskCheckpoints, behind_archive, mismatch, takeover
 from events.spool import Spool
+from runtime import metrics
 from runtime.clock import Clock
 from runtime.errors import Unreachable
 from runtime.log import get
@@ -88,10 +89,7 @@ class Writer:
         writer = cls(spool, log, archive, clock, roll_bytes, roll_seconds)
         if await asyncio.to_thread(spool.load):
             writer.last = spool.last
-            try:
-                await writer._see_archive()
-            except Unreachable as error:  # a feed does not wait for it; nothing is sent before it has answered
-                _log.warning("archive_unreachable", stream=writer.stream, found=error.found)
+            await writer._see_archive(needed=False)
             return writer
         opening = await takeover(spool, log, archive, checkpoints, clock)
         if spool.first == 0:
@@ -127,11 +125,14 @@ class Writer:
                 tasks.create_task(self._commit_loop())
                 tasks.create_task(self._send_loop())
         finally:
-            self._ended = True
-            for _, done in self._waiting:
-                if not done.done():
-                    done.set_exception(self._over())
-            self._waiting.clear()
+            self._end()
+
+    def _end(self) -> None:
+        self._ended = True
+        for _, done in self._waiting:
+            if not done.done():
+                done.set_exception(self._over())
+        self._waiting.clear()
 
     def _over(self) -> Unreachable:
         return Unreachable(f"the writer of {self.stream} to run", "it has ended", "see its log for why; start it again")
@@ -149,6 +150,7 @@ class Writer:
 
     async def close(self) -> None:
         """Let go of the spool; call it when `run` has ended."""
+        self._end()
         await asyncio.to_thread(self._spool.close)
 
     # ---- committing --------------------------------------------------------------------------------------------
@@ -190,7 +192,8 @@ class Writer:
 
     async def _commit(self, entries: list[bytes]) -> None:
         """Bring entries to the disk as one commit, and to the send loop."""
-        await asyncio.to_thread(self._write, entries)
+        with metrics.LOG_SYNC_SECONDS.labels(self.stream).time():
+            await asyncio.to_thread(self._write, entries)
         for entry in entries:
             self._recent.append((codec.entry_n(entry), entry))
             self._recent_bytes += len(entry)
@@ -198,6 +201,8 @@ class Writer:
             self._recent_bytes -= len(self._recent.popleft()[1])
         self.last = self._spool.last
         self._grown.set()
+        metrics.LOG_EVENTS.labels(self.stream).inc(len(entries))
+        metrics.LOG_LAST_N.labels(self.stream).set(self.last)
 
     def _write(self, entries: list[bytes]) -> None:
         self._spool.write(entries)
@@ -210,6 +215,10 @@ class Writer:
         if holds > 0 and due:
             await asyncio.to_thread(self._spool.begin, self._spool.last + 1)
             self._rolled_at = now
+            await self._measure()
+
+    async def _measure(self) -> None:
+        metrics.LOG_SPOOL_BYTES.labels(self.stream).set(await asyncio.to_thread(self._spool.held_bytes))
 
     # ---- sending -----------------------------------------------------------------------------------------------
 
@@ -223,6 +232,7 @@ class Writer:
                 while await self._send_batch(archived):
                     pass
             except Unreachable as error:
+                metrics.LOG_FAILURES.labels(self.stream).inc()
                 self._tell_reached(False, found=error.found)
                 await backoff.wait()
 
@@ -234,9 +244,10 @@ class Writer:
 
     async def _ask_place(self) -> int:
         """ASKING: set `sent` from the log's last entry, compared with our own; give the archived n (rule 6)."""
-        if not self._archive_seen:
-            await self._see_archive()
+        await self._measure()
         last, entry = await self._near.last(self.stream)
+        if not self._archive_seen:
+            await self._see_archive(needed=last == 0)
         if last > self.last:
             raise mismatch(self._spool, f"Redis ends at {last} and the spool at {self.last}")
         if entry is not None and entry != await self._own(last):
@@ -250,13 +261,20 @@ class Writer:
         self._move(max(last, oldest - 1), entry if last >= oldest - 1 else None)
         return archived
 
-    async def _see_archive(self) -> None:
-        await behind_archive(self._spool, self._far)
-        self._archive_seen = True
+    async def _see_archive(self, needed: bool) -> None:
+        """Check the spool's place behind the archive, once; where it is away, go on if Redis can tell a short spool."""
+        try:
+            await behind_archive(self._spool, self._far)
+            self._archive_seen = True
+        except Unreachable as error:
+            _log.warning("archive_unreachable", stream=self.stream, found=error.found)
+            if needed:
+                raise
 
     def _move(self, sent: int, entry: bytes | None) -> None:
         self.sent, self._sent_entry = sent, entry
         self._moved.set()
+        metrics.LOG_SENT_N.labels(self.stream).set(sent)
 
     async def _own(self, n: int) -> bytes | None:
         if n == self.sent and self._sent_entry is not None:
@@ -303,7 +321,8 @@ class Writer:
         entries = await self._after(self.sent)
         if not entries:
             return False
-        answer = await self._near.append(self.stream, entries, archived, self._sent_entry)
+        with metrics.LOG_APPEND_SECONDS.labels(self.stream).time():
+            answer = await self._near.append(self.stream, entries, archived, self._sent_entry)
         taken = answer.last == codec.entry_n(entries[-1])  # else there is a gap, or a lost request came late
         self._move(answer.last, entries[-1] if taken else None)
         return taken

@@ -47,6 +47,8 @@ def heed_cancel() -> Iterator[None]:
     task = asyncio.current_task()
     assert task is not None, "only tasks are cancelled"
     before = task.cancelling()
-    yield
-    if task.cancelling() > before:
-        raise asyncio.CancelledError
+    try:
+        yield
+    finally:  # also where the work went on to fail for another reason
+        if task.cancelling() > before:
+            raise asyncio.CancelledError
