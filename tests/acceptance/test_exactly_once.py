@@ -71,6 +71,8 @@ def flowing(stack: Stack, projector: str = "ticks") -> None:
 
 def settle(stack: Stack) -> Account:
     """Stop the feed, let everything catch up, and account for all of it."""
+    (at,) = stack.query("select clock_timestamp()")[0]
+    stack.wait("ticks flow again", lambda: stack.query("select max(received_at) from ticks")[0][0] > at)
     stack.wait("the feed is whole again", lambda: not stack.query("select from feed_gaps where to_time is null"))
     assert stack.stop("ticks") == 0
     events = accounting.events_of(stack.servers["redis"].url, stack.data_dir / "archive", TICK_STREAM)
