@@ -72,7 +72,7 @@ def record(entry: bytes, opens_commit: bool = False) -> bytes:
 
 def joined(entries: Sequence[bytes]) -> bytes:
     """Give entries as they stand in a file, one behind the other."""
-    pieces = []
+    pieces: list[bytes] = []
     for entry in entries:
         pieces += (RECORD_HEAD.pack(len(entry)), entry)
     return b"".join(pieces)
