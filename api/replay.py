@@ -23,7 +23,7 @@ from events.reader import Reader
 from runtime.errors import BadInput, Unreachable
 from runtime.waiting import Backoff
 
-AHEAD_SECONDS_MAX = 5.0  # a log that lost its tail is filled again by its writer within this
+AHEAD_SECONDS_MAX = 3.0  # a log that lost its tail is filled again by its writer within this
 REPLAYS_MAX = 4  # at once; each costs a core's share, and the others wait their turn
 
 

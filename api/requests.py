@@ -8,6 +8,7 @@ States: opening (waits, where the stream is new, until every store has said so) 
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -24,6 +25,8 @@ from runtime.settings import Settings
 
 STREAM = "requests"
 PROCESSES_MAX = 8  # of the API on one data directory; each has a stream of its own
+OPENING_SECONDS_MAX = 2.0  # a request that comes during the start waits so long for the stream to open
+STOPPING_SECONDS_MAX = 1.0  # for an opening that the stop meets
 APPEND_SECONDS_MAX = 5.0  # a healthy disk takes milliseconds; a full one takes nothing
 KEYS_MAX = 10_000  # idempotency keys remembered; the consumer of the log knows the older ones
 KEY_CHARACTERS_MAX = 200
@@ -50,22 +53,20 @@ class Requests:
         self._near, self._far, self._clock, self._ask = log, archive, clock, ask
         self._writer: Writer | None = None
         self._by_key: dict[str, tuple[bytes, asyncio.Future[Taken]]] = {}
+        self._decided = asyncio.Event()  # open, or closed for good
         self.shut: str | None = "the request log is being opened"
 
     async def run(self, stop: asyncio.Event) -> None:
         """Own a stream until the stop. A stream that cannot be written closes requests, and nothing else."""
         try:
-            spool = await asyncio.to_thread(self._take_spool)
-            opening = asyncio.ensure_future(self._open(spool))
-            await _first_of(opening, stop)
-            if stop.is_set() and not opening.done():
-                opening.cancel()
-                return
-            writer = self._writer = await opening
-            self.shut = None
-            await self._write(writer, stop)
+            writer = await self._open(await asyncio.to_thread(self._take_spool), stop)
+            if writer is not None:
+                self._writer, self.shut = writer, None
+                self._decided.set()
+                await self._write(writer, stop)
         except Halt as error:
             self.shut = f"wanted {error.wanted}; found {error.found}; {error.remedy}"
+            self._decided.set()
             _log.error("requests_closed", wanted=error.wanted, found=error.found, remedy=error.remedy)
 
     async def _write(self, writer: Writer, stop: asyncio.Event) -> None:
@@ -94,16 +95,30 @@ class Requests:
                     raise
         raise AssertionError("the last one was returned or raised")
 
-    async def _open(self, spool: Spool) -> Writer:
-        return await Writer.open(
-            spool,
-            self._near,
-            self._far,
-            self._clock,
-            self._ask,
-            roll_bytes=self._settings.spool_file_bytes,
-            roll_seconds=self._settings.spool_file_seconds,
+    async def _open(self, spool: Spool, stop: asyncio.Event) -> Writer | None:
+        """Open the stream, or give it up at the stop."""
+        opening = asyncio.ensure_future(
+            Writer.open(
+                spool,
+                self._near,
+                self._far,
+                self._clock,
+                self._ask,
+                roll_bytes=self._settings.spool_file_bytes,
+                roll_seconds=self._settings.spool_file_seconds,
+            )
         )
+        await _first_of(opening, stop)
+        # A connection that is being made is let be: given up half-way, the server would hold its end for a minute.
+        await asyncio.wait([opening], timeout=STOPPING_SECONDS_MAX)
+        if opening.done() and not opening.exception():
+            return opening.result()
+        opening.cancel()
+        await asyncio.gather(opening, return_exceptions=True)
+        await asyncio.to_thread(spool.close)
+        if not opening.cancelled():
+            opening.result()
+        return None
 
     async def take(self, request: Request) -> Taken:
         """Write a request; give its place once it is on disk. One with a known key is the one that was.
@@ -136,6 +151,8 @@ class Requests:
             raise
 
     async def _append(self, request: Request) -> Taken:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._decided.wait(), OPENING_SECONDS_MAX)
         writer = self._writer
         if writer is None:
             raise Unreachable("the request log to be open", self.shut or "", "try again; /ready says what is missing")

@@ -14,7 +14,7 @@ begin when it is called (see `viewer`).
 
 import asyncio
 import inspect
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Literal
 
@@ -101,10 +101,10 @@ class Session:
         self._replay: asyncio.Task[None] | None = None
         self.viewer = Viewer(self._begin_send)
 
-    def _begin_send(self, text: str) -> "asyncio.Future[None]":
-        sending = self._send({"type": "websocket.send", "text": text, "bytes": None})
+    def _begin_send(self, text: str) -> Awaitable[None]:
+        sending: Awaitable[None] = self._send({"type": "websocket.send", "text": text, "bytes": None})
         # Granian's begins when called; a coroutine, as of a test's client, has to be started.
-        return asyncio.ensure_future(sending) if inspect.iscoroutine(sending) else sending  # type: ignore[return-value]
+        return asyncio.ensure_future(sending) if inspect.iscoroutine(sending) else sending
 
     async def serve(self, receive: Receive, closing: asyncio.Event) -> tuple[int, str]:
         """Listen and write until one side ends; give the code to close with, 0 where the client has gone."""

@@ -45,7 +45,8 @@ class Tables:
         """Give what a named statement selects, each row as `shape`. Raises Unreachable."""
         for attempt in range(TRIES_MAX):
             try:
-                return msgspec.convert(await self._fetch(statement, parameters), list[shape], strict=False)  # type: ignore[valid-type]
+                found = await self._fetch(statement, parameters)
+                return [msgspec.convert(row, shape, strict=False) for row in found]
             except Unreachable:
                 if attempt + 1 == TRIES_MAX:
                     raise

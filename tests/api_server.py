@@ -6,7 +6,7 @@
 import asyncio
 import socket
 import struct
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from events.writer import Writer
 from runtime.clock import SystemClock
 from runtime.settings import Settings
 
+Json = dict[str, object]
 KEY = "an-administrator-key-for-tests"
 READY_SECONDS_MAX = 20.0
 
@@ -45,11 +46,16 @@ class Api:
         self.stop = stop
         self.url = f"http://127.0.0.1:{parts.settings.api_port}"
 
-    async def get(self, path: str, status: int = 200, **query: str | int) -> dict[str, object]:
+    async def get(self, path: str, query: Mapping[str, str | int] | None = None, status: int = 200) -> Json:
         """Give the JSON of a GET that answers with `status`."""
         async with self.client.get(path, params=query) as answer:
             assert answer.status == status, f"{answer.status}: {await answer.text()}"
-            return msgspec.json.decode(await answer.read(), type=dict[str, object])
+            return msgspec.json.decode(await answer.read(), type=Json)
+
+    async def listed(self, path: str, query: Mapping[str, str | int] | None = None) -> list[Json]:
+        """Give the list of a page: the answer's first field."""
+        page = await self.get(path, query)
+        return msgspec.convert(next(iter(page.values())), list[Json])
 
     def socket(self) -> "aiohttp.client._WSRequestContextManager":
         """Open the tick socket."""
