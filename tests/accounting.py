@@ -22,6 +22,7 @@ from ops.sandbox import journal
 MINUTE_NS = 60 * 10**9
 DAY_NS = 86_400 * 10**9
 IST_NS = 19_800 * 10**9
+FOR_EVER_NS = 1 << 62
 
 
 class Session(msgspec.Struct):
@@ -67,7 +68,7 @@ def audit(events: list[Recorded], journal_folder: Path, database_url: str) -> Ac
     account = Account()
     sessions, gaps = _sessions(events), _gaps(events)
     account.gap_seconds = [round((to - since) / 1e9, 3) for since, to in gaps]
-    _compare_journal(account, sessions, gaps, journal_folder)
+    _compare_journal(account, sessions, gaps + _last_loss(events), journal_folder)
     _compare_tables(account, events, database_url)
     return account
 
@@ -85,6 +86,14 @@ def _sessions(events: list[Recorded]) -> list[Session]:
 def _gaps(events: list[Recorded]) -> list[tuple[int, int]]:
     told = [json.loads(event.payload) for event in events if event.type == "feed.gap.v1"]
     return [(gap["from_ns"], gap["to_ns"]) for gap in told]
+
+
+def _last_loss(events: list[Recorded]) -> list[tuple[int, int]]:
+    """Give the loss that the ticker's own end opened: what was on its way then is declared, until the next start."""
+    losses = [event for event in events if event.type in ("feed.lost.v1", "feed.gap.v1")]
+    if not losses or losses[-1].type == "feed.gap.v1":
+        return []
+    return [(json.loads(losses[-1].payload)["from_ns"], FOR_EVER_NS)]
 
 
 def _compare_journal(account: Account, sessions: list[Session], gaps: list[tuple[int, int]], folder: Path) -> None:
