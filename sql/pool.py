@@ -34,6 +34,14 @@ _KEEPALIVE = {
     "tcp_user_timeout": DEAD_PEER_SECONDS_MAX * 1000,
 }
 
+# psycopg counts these among the internal errors: the server ended our transaction after a freeze, or follows another.
+_NOT_NOW = (
+    psycopg.errors.IdleInTransactionSessionTimeout,
+    psycopg.errors.TransactionTimeout,
+    psycopg.errors.ReadOnlySqlTransaction,
+)
+_NOT_MIGRATED = (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn, psycopg.errors.UndefinedFunction)
+
 Connection = psycopg.AsyncConnection[DictRow]
 Pool = psycopg_pool.AsyncConnectionPool[Connection]
 
@@ -82,7 +90,9 @@ async def reaching(what: str) -> AsyncIterator[None]:
         ) from error
     except (psycopg.DataError, psycopg.IntegrityError) as error:
         raise BadEvent(f"PostgreSQL to take the rows of {what}", _first_line(error), "the event is parked") from error
-    except psycopg.errors.UndefinedTable as error:
+    except _NOT_NOW as error:
+        raise Unreachable(f"PostgreSQL to take {what}", _first_line(error), "it is tried again") from error
+    except _NOT_MIGRATED as error:
         raise Unreachable(f"the tables of {what}", _first_line(error), "run bahi migrate") from error
     except psycopg.Error as error:
         raise Halt(f"PostgreSQL to accept {what}", _first_line(error), "this is a defect: please report it") from error

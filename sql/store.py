@@ -12,6 +12,7 @@ Failures. The answer to a commit is lost: `standing` tells whether the target wa
 its epoch is old. PostgreSQL is away: Unreachable, tried again by the caller with the same rows.
 """
 
+import itertools
 import os
 import socket
 from collections.abc import AsyncIterator, Iterable, Mapping
@@ -28,6 +29,7 @@ from sql.statements import of, statements
 LEASE_SECONDS = 10.0  # a frozen owner's pair waits this long for another; a dead one's does not
 COPY_HEAD = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
 COPY_END = b"\xff\xff"
+_marks = itertools.count(1)
 
 
 class Lease(msgspec.Struct):
@@ -85,7 +87,8 @@ class Store:
         self._connection: Connection | None = None
         self._stream_ids: dict[str, int] = {}
         self._flavour = ""
-        self.owner = f"{socket.gethostname()}:{os.getpid()}:{_started(os.getpid())}"
+        # Of this machine, this process, and among its stores this one alone: it may take its own pair again.
+        self.owner = f"{socket.gethostname()}:{os.getpid()}:{_started(os.getpid())}:{next(_marks)}"
 
     async def acquire(self, projector: str, stream: str) -> Lease | None:
         """Take a pair over, raising its epoch, or give None while another owner holds it. Raises Unreachable."""
@@ -93,8 +96,8 @@ class Store:
         async with self._reached(f"lease of {projector} on {stream}") as connection:
             await connection.execute(statements["add_checkpoint"], pair)
             found = await (await connection.execute(statements["read_checkpoint"], pair)).fetchone()
-            dead = [found["owner"]] if found and found["owner"] and _is_dead(found["owner"]) else []
-            wanted = {**pair, "owner": self.owner, "dead": dead, "lease_seconds": LEASE_SECONDS}
+            gone = [found["owner"]] if found and found["owner"] and _is_dead(found["owner"]) else []
+            wanted = {**pair, "owner": self.owner, "gone": [self.owner, *gone], "lease_seconds": LEASE_SECONDS}
             row = await (await connection.execute(statements["acquire_lease"], wanted)).fetchone()
             return Lease(projector, stream, row["epoch"], row["n"]) if row else None
 
@@ -146,11 +149,7 @@ class Store:
 
     async def _stream_id(self, connection: Connection, stream: str) -> int:
         if stream not in self._stream_ids:
-            wanted = {"stream": stream}
-            await connection.execute(statements["add_stream"], wanted)
-            row = await (await connection.execute(statements["stream_number"], wanted)).fetchone()
-            assert row is not None, "it was added, and is never removed"
-            self._stream_ids[stream] = int(row["stream_id"])
+            self._stream_ids[stream] = await _number(connection, stream)
         return self._stream_ids[stream]
 
     @asynccontextmanager
@@ -170,6 +169,17 @@ class Store:
         connection, self._connection = self._connection, None
         if connection is not None:
             await connection.close()
+
+
+async def _number(connection: Connection, stream: str) -> int:
+    """Give the short number of a stream, making it at its first use."""
+    for add in (False, True):
+        if add:
+            await connection.execute(statements["add_stream"], {"stream": stream})
+        row = await (await connection.execute(statements["stream_number"], {"stream": stream})).fetchone()
+        if row is not None:
+            return int(row["stream_id"])
+    raise AssertionError("it was added, and is never removed")
 
 
 def _pair(lease: Lease) -> dict[str, Any]:
@@ -195,6 +205,5 @@ def _started(pid: int) -> str:
 
 def _is_dead(owner: str) -> bool:
     """Say whether an owner was a process of this machine that is no more; of other machines nothing is known."""
-    host, _, rest = owner.partition(":")
-    pid, _, started = rest.partition(":")
-    return host == socket.gethostname() and pid.isdigit() and started != "0" and _started(int(pid)) != started
+    host, pid, started, *_ = [*owner.split(":"), "", ""]
+    return host == socket.gethostname() and pid.isdigit() and started not in ("", "0") and _started(int(pid)) != started

@@ -6,7 +6,7 @@ on conflict (projector, stream) do nothing
 update projection_checkpoints
 set epoch = epoch + 1, owner = %(owner)s, lease_until = clock_timestamp() + make_interval(secs => %(lease_seconds)s)
 where projector = %(projector)s and stream = %(stream)s
-  and (lease_until < clock_timestamp() or owner is null or owner = %(owner)s or owner = any (%(dead)s))
+  and (lease_until < clock_timestamp() or owner is null or owner = any (%(gone)s))
 returning epoch, n
 
 -- read_checkpoint: how a pair stands
@@ -36,7 +36,7 @@ select coalesce(max(n), 0) as n from projection_checkpoints where stream = %(str
 -- raise_epochs: after a restore from a backup, or a writer's takeover: no batch in anyone's memory counts any more
 update projection_checkpoints set epoch = epoch + %(by)s
 
--- add_stream: give a stream its short number, at its first use
+-- add_stream: give a stream its short number; each call draws one of 32,767, also where the stream has one already
 insert into streams (stream) values (%(stream)s) on conflict (stream) do nothing
 
 -- stream_number: the short number of a stream
