@@ -6,8 +6,9 @@ What cannot be decoded is parked in the same transaction, so that packets receiv
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
+from itertools import chain
 
 import numpy as np
 
@@ -23,6 +24,7 @@ from sql.store import Rows
 NAME = "ticks"
 IST_NS = 19_800 * 1_000_000_000  # India is 5 h 30 min ahead of UTC, without summer time
 DAY_NS = 86_400 * 1_000_000_000
+PIECE_ROWS = 1024  # 600 KB of ticks and rows: they stay in the processor's second cache
 
 _FIELDS = [
     ("time", ">i8"),
@@ -54,30 +56,35 @@ _SHAPES = {
 }
 
 
-def copy_rows(ticks: Ticks, stream_id: int) -> list[memoryview]:
-    """Give decoded ticks as rows for `copy_ticks`, a piece for each kind of packet."""
-    pieces = []
-    for kind, shape in _SHAPES.items():
-        chosen = ticks[ticks["kind"] == kind]
-        if not len(chosen):
-            continue
-        columns = {name: chosen[name] for name in ("instrument_token", "last_price", "n", "flags", *_TRADED, "oi")}
-        columns |= {
-            "time": microseconds(chosen["time_ns"]),
-            "received_at": microseconds(chosen["at_ns"]),
-            "bid_price": chosen["bids"]["price"][:, 0],
-            "bid_quantity": chosen["bids"]["quantity"][:, 0],
-            "ask_price": chosen["asks"]["price"][:, 0],
-            "ask_quantity": chosen["asks"]["quantity"][:, 0],
-        }
-        pieces.append(shape.rows(len(chosen), {**columns, "stream_id": stream_id}))
-    return pieces
+def copy_rows(ticks: Ticks, stream_id: int) -> Iterator[memoryview]:
+    """Give decoded ticks as rows for `copy_ticks`, in pieces: one is made while the server reads the one before."""
+    for start in range(0, len(ticks), PIECE_ROWS):
+        piece = ticks[start : start + PIECE_ROWS]
+        kinds_here = np.unique(piece["kind"]).tolist()
+        for kind in kinds_here:
+            chosen = piece if len(kinds_here) == 1 else piece[piece["kind"] == kind]
+            yield _rows_of_kind(chosen, _SHAPES[kind], stream_id)
+
+
+def _rows_of_kind(chosen: Ticks, shape: Shape, stream_id: int) -> memoryview:
+    columns = {name: chosen[name] for name in ("instrument_token", "last_price", "n", "flags", *_TRADED, "oi")}
+    columns |= {
+        "time": microseconds(chosen["time_ns"]),
+        "received_at": microseconds(chosen["at_ns"]),
+        "bid_price": chosen["bids"]["price"][:, 0],
+        "bid_quantity": chosen["bids"]["quantity"][:, 0],
+        "ask_price": chosen["asks"]["price"][:, 0],
+        "ask_quantity": chosen["asks"]["quantity"][:, 0],
+    }
+    return shape.rows(len(chosen), {**columns, "stream_id": stream_id})
 
 
 def days_of(ticks: Ticks) -> list[date]:
     """Give the IST days of ticks' times."""
-    numbers = np.unique((ticks["time_ns"] + IST_NS) // DAY_NS)
-    return [date(1970, 1, 1) + timedelta(days=int(number)) for number in numbers]
+    times = ticks["time_ns"]
+    first, last = (int(time + IST_NS) // DAY_NS for time in (times.min(), times.max()))
+    numbers = [first] if first == last else np.unique((times + IST_NS) // DAY_NS).tolist()
+    return [date(1970, 1, 1) + timedelta(days=number) for number in numbers]
 
 
 class TickProjector:
@@ -124,9 +131,11 @@ class TickProjector:
                     await rows.run_flavoured("make_day", {"day": day})
                     self._new_days.add(day)
         if self._ticks:
-            pieces = [piece for ticks in self._ticks for piece in copy_rows(ticks, rows.stream_id)]
-            await rows.load("copy_ticks", pieces)
-        await rows.run_many("park_event", self._parked)
+            await rows.load(
+                "copy_ticks", chain.from_iterable(copy_rows(ticks, rows.stream_id) for ticks in self._ticks)
+            )
+        if self._parked:
+            await rows.run_many("park_event", self._parked)
 
     def committed(self) -> None:
         """Forget what is in the table."""

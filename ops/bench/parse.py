@@ -53,7 +53,9 @@ def _rows(batch: Sequence[Recorded]) -> Case:
         for frame in frames:
             [_tuple(tick) for tick in parse(frame)]
 
-    found = alternate(lambda: _rate(ticks, lambda: copy_rows(decode(batch).ticks, 1)), lambda: _rate(ticks, by_sdk))
+    found = alternate(
+        lambda: _rate(ticks, lambda: list(copy_rows(decode(batch).ticks, 1))), lambda: _rate(ticks, by_sdk)
+    )
     return compare("frames to COPY buffer", UNIT, "kiteconnect's _parse_binary, to tuples", found, Target(20))
 
 
