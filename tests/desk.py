@@ -17,7 +17,7 @@ from events.spool import Spool, closed_files, spool_files
 from events.writer import Writer
 from runtime.clock import ManualClock
 from runtime.errors import Halt
-from tests.entries import START_NS, STREAM, event
+from tests.entries import START_NS, event
 
 PATIENCE_SECONDS = 20.0  # of the whole test; what takes longer hangs
 WIDE = 1 << 40
@@ -32,13 +32,14 @@ class Desk:
     """A place where a writer is started and killed again and again."""
 
     def __init__(self, folder: Path, log: RedisLog, archive: Archive, roll_bytes: int = WIDE) -> None:
+        self.stream = folder.name
         self.folder, self.log, self.archive, self.roll_bytes = folder, log, archive, roll_bytes
         self.clock = ManualClock(START_NS)
         self.reader = Reader(log, archive)
 
     async def open(self, checkpoints: AskCheckpoints = nobody) -> Writer:
         """Open the stream; the spool's lock is free again where that is refused."""
-        spool = Spool(self.folder, STREAM)
+        spool = Spool(self.folder, self.stream)
         try:
             return await Writer.open(
                 spool, self.log, self.archive, self.clock, checkpoints, roll_bytes=self.roll_bytes, roll_seconds=3600
@@ -62,16 +63,16 @@ class Desk:
 
     async def in_redis(self) -> list[bytes]:
         """Give all entries that Redis holds."""
-        return await self.log.read(STREAM, 0, limit=1_000_000)
+        return await self.log.read(self.stream, 0, limit=1_000_000)
 
     def in_spool(self) -> list[bytes]:
         """Give all entries that the spool holds."""
-        return [each for file in spool_files(self.folder) for each in file.entries(STREAM)]
+        return [each for file in spool_files(self.folder) for each in file.entries(self.stream)]
 
     async def texts(self) -> list[str]:
         """Read the whole log as a projector does; give what the events say, in the order of n."""
         found: list[Recorded] = []
-        while more := await self.reader.read(STREAM, len(found)):
+        while more := await self.reader.read(self.stream, len(found)):
             found += more
         assert [each.n for each in found] == list(range(1, len(found) + 1))
         assert found[0].type == "log.takeover.v1"
@@ -80,7 +81,7 @@ class Desk:
     async def archive_closed(self) -> None:
         """Copy closed files to the archive and remove them."""
         for file, last in closed_files(self.folder):
-            await self.archive.put(STREAM, file.closed_entries(STREAM, last))
+            await self.archive.put(self.stream, file.closed_entries(self.stream, last))
             file.path.unlink()
 
 

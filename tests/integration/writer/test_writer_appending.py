@@ -102,7 +102,7 @@ async def test_a_cut_off_commit_ends_before_the_file_is_closed(desk: Desk) -> No
 
 async def test_a_full_disk_is_waited_for(tmp_path: Path, log: RedisLog, archive: Archive) -> None:
     with small_disk(tmp_path) as small:
-        desk = Desk(small / "spool", log, archive)
+        desk = Desk(small / STREAM, log, archive)
         async with desk.writing() as (writer, _):
             await say(writer, 1, 3)
             with filled(small) as ballast:

@@ -136,11 +136,11 @@ async def test_a_second_writer_on_another_disk_is_refused(desk: Desk, tmp_path: 
         await say(writer, 1, 3)
         await taken_by_redis(writer)
         with pytest.raises(SpoolMismatch, match="known to Redis up to 4"):
-            await Desk(tmp_path / "elsewhere", desk.log, desk.archive).open()
+            await Desk(tmp_path / "elsewhere" / STREAM, desk.log, desk.archive).open()
 
 
 async def test_of_two_writers_that_began_together_one_stops(desk: Desk, tmp_path: Path) -> None:
-    other = Desk(tmp_path / "elsewhere", desk.log, desk.archive)
+    other = Desk(tmp_path / "elsewhere" / STREAM, desk.log, desk.archive)
     other.clock.advance(1)
     async with asyncio.timeout(PATIENCE_SECONDS):
         writers = [await desk.open(), await other.open()]

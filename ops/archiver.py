@@ -1,0 +1,89 @@
+"""`bahi archive`: an archiver for each stream that has a spool here, each at its own pace.
+
+Streams do not wait for each other: what is wrong with one is said again and again, and the others go on. Only one file
+is in memory at a time.
+"""
+
+import asyncio
+from pathlib import Path
+
+from events.archive import Archive
+from events.archiver import Archiver, Round, Window
+from events.redis_log import RedisLog
+from runtime import metrics
+from runtime.errors import Halt, SettingError, Unreachable
+from runtime.lifecycle import Stop
+from runtime.log import get
+from runtime.settings import Settings
+from runtime.waiting import Backoff
+
+ROUND_SECONDS = 1.0  # a closed file is in the archive within about this; looking costs a listing and two Redis calls
+HALTED_SECONDS = 30.0  # what needs a person is looked at and said again this often: he may have mended it
+
+_log = get("archive")
+
+
+async def run(settings: Settings, stop: Stop) -> None:
+    """Archive and trim all streams under <data>/spool, those that come later too, until the stop."""
+    if settings.redis_url is None:
+        raise SettingError("REDIS_URL", "it is not set", "run bahi up, or set it")
+    log = RedisLog.connect(settings.redis_url)
+    archive = Archive.at(settings.archive_url)
+    window = Window(settings.trim_window_bytes, settings.trim_window_seconds)
+    turn = asyncio.Semaphore(1)
+    tended: set[Path] = set()
+    async with asyncio.TaskGroup() as tasks:
+        while not stop.is_set():
+            for folder in await asyncio.to_thread(_folders, settings.bahi_data_dir / "spool"):
+                if folder not in tended:
+                    tended.add(folder)
+                    tasks.create_task(_Tender(folder, log, archive, window, turn).run(stop))
+            await stop.pause(ROUND_SECONDS)
+    await log.close()
+
+
+def _folders(spools: Path) -> list[Path]:
+    return sorted(path for path in spools.iterdir() if path.is_dir()) if spools.is_dir() else []
+
+
+class _Tender:
+    """One stream's loop."""
+
+    def __init__(self, folder: Path, log: RedisLog, archive: Archive, window: Window, turn: asyncio.Semaphore) -> None:
+        self._parts = (folder, log, archive, window, turn)
+        self._stream = folder.name
+        self._archiver: Archiver | None = None
+        self._backoff = Backoff()
+
+    async def run(self, stop: Stop) -> None:
+        """Do rounds until the stop."""
+        while not stop.is_set():
+            await stop.pause(await self._round())
+        if self._archiver is not None:
+            self._archiver.close()
+
+    async def _round(self) -> float:
+        """Do a round, or say why not; give the seconds to the next one."""
+        try:
+            if self._archiver is None:
+                self._archiver = Archiver(*self._parts)
+            done = await self._archiver.round()
+        except Unreachable as error:
+            _log.warning("archive.waits", stream=self._stream, wanted=error.wanted, found=error.found)
+            return self._backoff.next_seconds()
+        except Halt as error:
+            _log.error(
+                "archive.halted", stream=self._stream, wanted=error.wanted, found=error.found, remedy=error.remedy
+            )
+            return HALTED_SECONDS
+        self._backoff.reset()
+        self._tell(done)
+        return 0.0 if done.more else ROUND_SECONDS
+
+    def _tell(self, done: Round) -> None:
+        metrics.ARCHIVE_N.labels(self._stream).set(done.archived)
+        metrics.ARCHIVE_TRIMMED_N.labels(self._stream).set(done.kept_from)
+        if done.segment is not None:
+            metrics.ARCHIVE_SEGMENTS.labels(self._stream).inc()
+            metrics.ARCHIVE_BYTES.labels(self._stream).inc(done.segment.packed)
+            _log.info("archive.copied", stream=self._stream, first=done.segment.first, last=done.segment.last)
