@@ -11,7 +11,7 @@ from events.redis_log import RedisLog
 from events.spool import closed_files, spool_files
 from runtime.errors import BadInput, Unreachable
 from tests.desk import Desk, said, say, taken_by_redis
-from tests.entries import START_NS, event
+from tests.entries import START_NS, STREAM, event
 from tests.small_disk import filled, small_disk
 
 
