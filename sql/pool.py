@@ -16,6 +16,7 @@ STATEMENT_SECONDS_MAX = 30  # the longest statement of a projector is the compar
 LOCK_SECONDS_MAX = 5  # a lock that takes longer is somebody's mistake; the batch is tried again
 IDLE_TRANSACTION_SECONDS_MAX = 10  # a frozen owner's transaction lets go of its checkpoint
 CONNECT_SECONDS_MAX = 5
+RECONNECT_SECONDS_MAX = 5  # the pool doubles its waits up to this, and then tries anew at the next request
 DEAD_PEER_SECONDS_MAX = 5  # a cut network is noticed within this
 POOL_SIZE_MAX = 8
 
@@ -72,7 +73,13 @@ async def flavour(connection: Connection) -> str:
 async def open_pool(database_url: str, size_max: int = POOL_SIZE_MAX) -> Pool:
     """Give a pool of connections, in autocommit; it opens while the server is away, too."""
     pool: Pool = psycopg_pool.AsyncConnectionPool(
-        database_url, kwargs=_parameters(), min_size=1, max_size=size_max, open=False, timeout=CONNECT_SECONDS_MAX
+        database_url,
+        kwargs=_parameters(),
+        min_size=1,
+        max_size=size_max,
+        open=False,
+        timeout=CONNECT_SECONDS_MAX,
+        reconnect_timeout=RECONNECT_SECONDS_MAX,
     )
     await pool.open(wait=False)
     return pool

@@ -1,0 +1,167 @@
+"""The API while its servers are away: it starts, serves what it can, says what is missing, and recovers by itself."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Iterator
+
+import aiohttp
+import msgspec
+import pytest
+
+from ops.embedded import server as embedded
+from ops.embedded.server import Server
+from runtime import settings as settings_module
+from runtime.settings import Settings
+from tests import servers
+from tests.api_server import Api, feeding, full_frame, serving
+
+pytestmark = pytest.mark.anyio
+
+INFY = 408065
+RECOVERY_SECONDS_MAX = 15.0
+
+
+class Away:
+    """Servers of this test's own, to be stopped and started."""
+
+    def __init__(self, postgres: Server, redis: Server, settings: Settings) -> None:
+        self.postgres = postgres
+        self.redis = redis
+        self.settings = settings
+
+    def stop(self, name: str) -> None:
+        getattr(self, name).stop()
+
+    def start(self, name: str) -> None:
+        again = embedded.spawn(getattr(self, name).launch)
+        again.wait()
+        setattr(self, name, again)
+
+
+@pytest.fixture
+def away() -> Iterator[Away]:
+    with contextlib.ExitStack() as stack:
+        postgres = stack.enter_context(servers.postgres_server())
+        redis = stack.enter_context(servers.redis_server())
+        folder = stack.enter_context(servers.open_folder())
+        url = servers.with_database(postgres.url, servers.TEMPLATE)
+        given = {"BAHI_DATA_DIR": str(folder), "DATABASE_URL": url, "REDIS_URL": redis.url, "BAHI_SANDBOX_PORT": "0"}
+        running = Away(postgres, redis, settings_module.load(given))
+        yield running
+        running.postgres.stop()
+        running.redis.stop()
+
+
+async def until_ready(api: Api) -> None:
+    """Wait until /ready answers 200."""
+    async with asyncio.timeout(RECOVERY_SECONDS_MAX):
+        while True:
+            async with api.client.get("/ready") as answer:
+                if answer.status == 200:
+                    return
+
+
+async def missing(api: Api) -> str:
+    """Give what /ready says."""
+    return str((await api.get("/ready", status=503))["missing"])
+
+
+async def test_it_starts_without_any_server_and_is_ready_when_they_come(away: Away) -> None:
+    away.stop("postgres")
+    away.stop("redis")
+    async with serving(away.settings) as api, api.socket() as socket:
+        assert "PostgreSQL" in await missing(api)
+        assert "Redis" in await missing(api)
+        assert "requests" in await missing(api)
+        async with api.client.get("/") as answer:
+            assert answer.status == 200
+        told = await api.get("/api/instruments", status=503)
+        assert "DATABASE_URL" in str(told["remedy"])
+        await api.get("/api/latest/1", status=404)
+        assert len(msgspec.convert((await api.get("/api/status"))["problems"], list[str])) == 3
+        await socket.send_json({"action": "subscribe", "tokens": [INFY]})
+        assert await asyncio.wait_for(socket.receive_json(), 5) == {
+            "type": "subscribed",
+            "tokens": [INFY],
+            "cursor": None,
+        }
+        away.start("postgres")
+        away.start("redis")
+        await until_ready(api)
+        await api.get("/api/instruments")
+        async with feeding(away.settings) as feed:
+            await feed.frames(full_frame(INFY, 1412.95))
+            assert (await asyncio.wait_for(socket.receive_json(), 10))["type"] == "ticks"
+
+
+async def test_with_postgresql_away_prices_and_requests_go_on(away: Away) -> None:
+    async with feeding(away.settings) as feed, serving(away.settings) as api:
+        await until_ready(api)
+        away.stop("postgres")
+        n = await feed.frames(full_frame(INFY, 1412.95))
+        while api.parts.live.position.get(feed.stream, 0) < n:
+            await api.parts.live.moved(1)
+        assert (await api.get(f"/api/latest/{INFY}"))["last_price"] == 1412.95
+        for path in ("/api/instruments", f"/api/historical/candles?instrument_token={INFY}", "/api/gaps"):
+            began = time.monotonic()
+            async with api.client.get(path) as answer:
+                assert answer.status == 503, await answer.text()
+                assert answer.headers["retry-after"]
+                assert "PostgreSQL" in (await answer.json())["detail"]
+            assert time.monotonic() - began < 6
+        async with api.client.post("/api/instruments/subscribe", json={"symbols": ["NSE:NONE"]}) as answer:
+            assert answer.status == 202, await answer.text()
+            assert (await answer.json())["checked"] is False
+        status = await api.get("/api/status")
+        assert status["projectors"] is None
+        assert "database" in str(status["problems"])
+        away.start("postgres")
+        await until_ready(api)
+        await api.get("/api/instruments")
+
+
+async def test_with_redis_away_requests_are_taken_and_the_socket_goes_on_after(away: Away) -> None:
+    async with feeding(away.settings) as feed, serving(away.settings) as api, api.socket() as socket:
+        n = await feed.frames(full_frame(INFY, 1412.95))
+        await until_ready(api)
+        while api.parts.live.position.get(feed.stream, 0) < n:
+            await api.parts.live.moved(1)
+        await socket.send_json({"action": "subscribe", "tokens": [INFY]})
+        await asyncio.wait_for(socket.receive_json(), 5)
+        away.stop("redis")
+        async with api.client.post("/api/instruments/sync") as answer:
+            assert answer.status == 202
+            taken = (await answer.json())["request"]
+        assert (await api.get(f"/api/latest/{INFY}"))["last_price"] == 1412.95
+        async with asyncio.timeout(10):
+            while not api.parts.live.unreadable:
+                await api.get("/health")
+        assert "log" in str((await api.get("/api/status"))["problems"])
+        assert "Redis" in await missing(api)
+        away.start("redis")
+        await feed.frames(full_frame(INFY, 1413.0))
+        message = await asyncio.wait_for(socket.receive_json(), RECOVERY_SECONDS_MAX)
+        assert [tick["last_price"] for tick in message["ticks"]] == [1413.0]
+        await until_ready(api)
+        async with asyncio.timeout(RECOVERY_SECONDS_MAX):
+            while await api.parts.make_reader().last("requests") < taken:
+                await api.get("/health")
+
+
+async def test_a_stream_that_another_content_stands_in_closes_requests_and_nothing_else(away: Away) -> None:
+    async with serving(away.settings) as api:
+        await until_ready(api)
+    spool = away.settings.bahi_data_dir / "spool" / "requests"
+    for file in spool.glob("*.spool"):
+        file.unlink()
+    async with serving(away.settings) as api:
+        async with asyncio.timeout(10):
+            while "being opened" in await missing(api):
+                await api.get("/health")
+        assert "requests" in await missing(api)
+        async with api.client.post("/api/instruments/sync") as answer:
+            assert answer.status == 503
+            assert "spool" in (await answer.json())["detail"]
+        await api.get("/api/instruments")
+        assert isinstance(api.client, aiohttp.ClientSession)
