@@ -19,11 +19,14 @@ from events.decode.tick import Ticks
 MINUTE_NS = 60 * 1_000_000_000
 DAY_NS = 86_400 * 1_000_000_000
 IST_NS = 19_800 * 1_000_000_000  # 5 h 30 min
+PLACE_BITS = 24  # of a tick's place beside its token, a u32 on the wire: a batch is far below 16 million ticks
+PLACE_MASK = (1 << PLACE_BITS) - 1
 _NO_VOLUME = -1
 _COUNTER_SPAN = 1 << 33  # above the wire's u32 and the -1 of "none yet": keeps instruments apart in one running maximum
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
 Highest = Mapping[tuple[int, int], int]  # (instrument_token, IST day number since 1970) -> highest volume so far
 
 
@@ -69,82 +72,95 @@ def days(epoch_ns: Ints) -> Ints:
 
 def fold(ticks: Ticks, watermark_ns: Ints, highest: Highest) -> Folded:
     """Fold ticks, which stand in the order of the log; watermark_ns: the watermark in force at each of them."""
-    added, fell, counters = _volumes(ticks, highest)
-    priced = ticks["last_price"] > 0
-    chosen = ticks[priced]
-    minutes = chosen["time_ns"] // MINUTE_NS
-    slots = np.unique(chosen["instrument_token"], return_inverse=True)[1]
-    order = np.argsort(slots.astype(np.int64) * (1 << 32) + minutes, kind="stable")
-    slots, minutes, chosen = slots[order], minutes[order], chosen[order]
-    starts = _starts(slots, minutes)
-    if not len(starts):
+    tokens, minutes, prices = ticks["instrument_token"], ticks["time_ns"] // MINUTE_NS, ticks["last_price"]
+    added, fell, counters = _volumes(ticks, tokens, highest)
+    order = _ordered(tokens, minutes)
+    order = order[prices[order] > 0]
+    if not len(order):
         return _nothing(counters)
-    ends = np.append(starts[1:], len(chosen)) - 1
-    prices = chosen["last_price"]
-    late = (minutes + 1) * MINUTE_NS <= watermark_ns[priced][order]
+    tokens, minutes, prices = tokens[order], minutes[order], prices[order]
+    starts = _starts(tokens, minutes)
+    ends = np.append(starts[1:], len(order)) - 1
+    late = (minutes + 1) * MINUTE_NS <= watermark_ns[order]
     return Folded(
         minute_ns=minutes[starts] * MINUTE_NS,
-        instrument_token=chosen["instrument_token"][starts],
+        instrument_token=tokens[starts],
         open=prices[starts],
         high=np.maximum.reduceat(prices, starts),
         low=np.minimum.reduceat(prices, starts),
         close=prices[ends],
-        volume=np.add.reduceat(added[priced][order], starts),
-        oi=_last_oi(chosen, starts),
+        volume=np.add.reduceat(added[order], starts),
+        oi=_last_oi(ticks["kind"][order] == kinds.FULL, ticks["oi"], order, starts),
         tick_count=ends - starts + 1,
-        late=np.add.reduceat(late.astype(np.int64), starts),
-        falls=np.add.reduceat(fell[priced][order].astype(np.int64), starts),
+        late=_count(late, starts),
+        falls=_count(fell[order], starts),
         counters=counters,
     )
 
 
-def _starts(slots: Ints, minutes: Ints) -> Ints:
-    """Give where a new candle begins among ticks sorted by instrument and minute."""
-    if not len(slots):
-        return np.empty(0, np.int64)
-    changes = (slots[1:] != slots[:-1]) | (minutes[1:] != minutes[:-1])
+def _ordered(tokens: Ints, parts: Ints) -> Ints:
+    """Give the order by token and part (minute or day), within these that of the log."""
+    # Token and place in one number: numpy sorts plain numbers ten times as fast as it finds a stable order.
+    order: Ints = np.sort((tokens << PLACE_BITS) | np.arange(len(tokens))) & PLACE_MASK
+    in_order, of_token = parts[order], tokens[order]
+    if ((in_order[1:] < in_order[:-1]) & (of_token[1:] == of_token[:-1])).any():  # a stamp that went back
+        return np.lexsort((parts, tokens))
+    return order
+
+
+def _starts(tokens: Ints, parts: Ints) -> Ints:
+    """Give where a new group begins among ticks that stand by token and part; at least one must be there."""
+    changes = (tokens[1:] != tokens[:-1]) | (parts[1:] != parts[:-1])
     return np.concatenate(([0], np.flatnonzero(changes) + 1))
 
 
-def _volumes(ticks: Ticks, highest: Highest) -> tuple[Ints, npt.NDArray[np.bool_], Counters]:
+def _count(flags: Flags, starts: Ints) -> Ints:
+    """Give how many are set in each group."""
+    if not flags.any():
+        return np.zeros(len(starts), np.int64)
+    counted: Ints = np.add.reduceat(flags.astype(np.int64), starts)
+    return counted
+
+
+def _volumes(ticks: Ticks, tokens: Ints, highest: Highest) -> tuple[Ints, Flags, Counters]:
     """Give what each tick adds, whether its counter stood below the highest, and the highest after all.
 
     A tick without a price counts only as the first of its day: no candle could take what it adds.
     """
     added, fell = np.zeros(len(ticks), np.int64), np.zeros(len(ticks), np.bool_)
-    counted = np.flatnonzero((ticks["kind"] == kinds.FULL) | (ticks["kind"] == kinds.QUOTE))
-    if not len(counted):
+    day = days(ticks["time_ns"])
+    order = _ordered(tokens, day)
+    kind = ticks["kind"][order]
+    order = order[(kind == kinds.FULL) | (kind == kinds.QUOTE)]
+    if not len(order):
         return added, fell, Counters(added[:0], added[:0], added[:0], added[:0])
-    tokens, volume = ticks["instrument_token"][counted], ticks["volume"][counted]
-    day = days(ticks["time_ns"])[counted]
-    order = np.lexsort((day, tokens))  # stable: the order of the log within an instrument's day
-    tokens, day, volume, counted = tokens[order], day[order], volume[order], counted[order]
+    tokens, day, volume = tokens[order], day[order], ticks["volume"][order]
     starts = _starts(tokens, day)
-    keys = list(zip(tokens[starts].tolist(), day[starts].tolist(), strict=True))
+    group_tokens, group_days, groups = tokens[starts], day[starts], np.arange(len(starts))
+    keys = zip(group_tokens.tolist(), group_days.tolist(), strict=True)
     known = np.array([highest.get(key, _NO_VOLUME) for key in keys], np.int64)
-    counts = ticks["last_price"][counted] > 0
+    counts = ticks["last_price"][order] > 0
     counts[starts[known == _NO_VOLUME]] = True
     # One running maximum over all instruments: each one's own span, begun with what was known of it.
-    group = np.cumsum(np.isin(np.arange(len(volume)), starts, assume_unique=True)) - 1
-    places = np.arange(len(volume)) + group + 1
-    line = np.empty(len(volume) + len(starts), np.int64)
+    group = groups.repeat(np.diff(starts, append=len(order)))
+    places = np.arange(len(order)) + group + 1
+    line = np.empty(len(order) + len(starts), np.int64)
     line[places] = group * _COUNTER_SPAN + np.where(counts, volume, _NO_VOLUME)
-    line[starts + np.arange(len(starts))] = np.arange(len(starts)) * _COUNTER_SPAN + known
+    line[starts + groups] = groups * _COUNTER_SPAN + known
     running = np.maximum.accumulate(line)
     before = running[places - 1] - group * _COUNTER_SPAN
     first = before == _NO_VOLUME
-    added[counted] = np.where(first | ~counts, 0, np.maximum(0, volume - before))
-    fell[counted] = ~first & counts & (volume < before)
-    after = running[places[np.append(starts[1:], len(volume)) - 1]] - np.arange(len(starts)) * _COUNTER_SPAN
-    seen = days(np.maximum.reduceat(ticks["at_ns"][counted], starts))
-    return added, fell, Counters(tokens[starts], day[starts], after, seen)
+    added[order] = np.where(first | ~counts, 0, np.maximum(0, volume - before))
+    fell[order] = ~first & counts & (volume < before)
+    after = running[places[np.append(starts[1:], len(order)) - 1]] - groups * _COUNTER_SPAN
+    seen = days(np.maximum.reduceat(ticks["at_ns"][order], starts))
+    return added, fell, Counters(group_tokens, group_days, after, seen)
 
 
-def _last_oi(chosen: Ticks, starts: Ints) -> Ints:
+def _last_oi(carries: Flags, oi: Ints, order: Ints, starts: Ints) -> Ints:
     """Give the newest open interest of each candle, -1 where no packet carried one."""
-    carries = chosen["kind"] == kinds.FULL
-    place = np.maximum.reduceat(np.where(carries, np.arange(len(chosen)), -1), starts)
-    return np.where(place >= 0, chosen["oi"][place], -1)
+    place = np.maximum.reduceat(np.where(carries, np.arange(len(order)), -1), starts)
+    return np.where(place >= 0, oi[order[place]], -1)
 
 
 def _nothing(counters: Counters) -> Folded:
