@@ -9,7 +9,7 @@ import pytest
 from ops.embedded.server import Server
 from runtime import settings as settings_module
 from runtime.settings import Settings
-from tests import servers
+from tests import servers, timescale
 
 
 @pytest.fixture(scope="session")
@@ -36,6 +36,16 @@ def redis_server() -> Iterator[Server]:
 def database_url(postgres_server: Server) -> Iterator[str]:
     """Give the URL of a migrated database that is this test's alone."""
     with servers.cloned_database(postgres_server) as url:
+        yield url
+
+
+@pytest.fixture
+def timescale_url() -> Iterator[str]:
+    """Give the URL of a migrated TimescaleDB database that is this test's alone; skip where there is no server."""
+    server = timescale.server_url()
+    if server is None:
+        pytest.skip(timescale.MISSING)
+    with timescale.database(server) as url:
         yield url
 
 

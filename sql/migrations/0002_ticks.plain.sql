@@ -31,7 +31,7 @@ begin
     if to_regclass(part) is not null then
         return;
     end if;
-    execute format('create table %I (like ticks including defaults including storage)', part);
+    execute format('create table %I (like ticks including defaults including constraints including storage)', part);
     execute format('alter table ticks attach partition %I for values from (%L) to (%L)', part, low, high);
 end $$;
 
@@ -55,8 +55,8 @@ begin
                 newest := each.day;
             end if;
         elsif each.day <= newest - days then
+            return next each.part::text; -- before it is gone: then it has no name
             execute format('drop table %s', each.part);
-            return next each.part::text;
         end if;
     end loop;
 end $$;
