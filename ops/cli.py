@@ -23,6 +23,7 @@ ORDER = (
     "status",
     "doctor",
     "verify",
+    "explain",
     "key",
     "login",
     "instruments",

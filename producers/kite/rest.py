@@ -38,6 +38,10 @@ class Rest:
         dump: bytes = _asked("the instruments dump", self._client.instruments)
         return dump
 
+    def login_url(self) -> str:
+        """Give the address of the page on which a person logs in; it leads back with a request token."""
+        return str(self._client.login_url())
+
     def log_in(self, request_token: str, api_secret: str) -> str:
         """Give the access token for a request token. Raises as `_asked`."""
         session = _asked("the session", lambda: self._client.generate_session(request_token, api_secret))

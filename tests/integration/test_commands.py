@@ -81,22 +81,9 @@ def test_an_unknown_command_is_refused() -> None:
 def test_an_api_that_does_not_answer_is_said(data_dir: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = str(silent.getsockname()[1])
-    said = bahi("status", BAHI_API_KEY=KEY, API_PORT=port, BAHI_DATA_DIR=str(data_dir))
+    said = bahi("instruments", "sync", BAHI_API_KEY=KEY, API_PORT=port, BAHI_DATA_DIR=str(data_dir))
     assert said.returncode == 1
     assert f"wanted the API at http://127.0.0.1:{port}" in said.stderr
-
-
-async def test_status_is_the_apis_answer(settings: Settings) -> None:
-    said = await asking(settings, "status", "--json")
-    assert said.returncode == 0, said.stderr
-    assert json.loads(said.stdout)["broker"] == ["sandbox"]
-
-
-async def test_status_is_shown_to_people(settings: Settings) -> None:
-    said = await asking(settings, "status")
-    assert said.returncode == 0, said.stderr
-    assert "ticks/s" in said.stdout
-    assert "projector" in said.stdout
 
 
 async def test_a_request_for_instruments_is_taken(settings: Settings) -> None:
@@ -106,6 +93,6 @@ async def test_a_request_for_instruments_is_taken(settings: Settings) -> None:
 
 
 async def test_a_wrong_key_is_refused(settings: Settings) -> None:
-    said = await asking(settings, "status", key="guessed")
+    said = await asking(settings, "instruments", "sync", key="guessed")
     assert said.returncode == 2
     assert "set BAHI_API_KEY" in said.stderr

@@ -1,0 +1,57 @@
+"""The log: whether spool, Redis and archive fit together at their ends. `bahi verify` reads everything between."""
+
+from collections.abc import Iterator
+
+from ops.doctor.finding import Finding, good, note, wrong
+from ops.facts.gather import Facts
+from ops.facts.streams import StreamFacts
+from runtime.settings import Settings
+
+DURABILITY = "stop its writer, and see docs/durability.md before it is started again"
+ARCHIVE_SLACK_SECONDS = 600  # a closed file is archived within seconds; ten minutes are a dead archiver
+
+
+def stores(facts: Facts) -> Iterator[Finding]:
+    """Look at each stream's ends."""
+    for trouble in facts.trouble:
+        yield wrong("log", trouble, "bahi verify says more")
+    apart = [finding for stream in facts.streams for finding in _apart(stream)]
+    yield from apart
+    if not (apart or facts.trouble):
+        yield good("log", f"{len(facts.streams)} streams, whose stores fit together")
+
+
+def _apart(stream: StreamFacts) -> Iterator[Finding]:
+    name, check = stream.stream, "log"
+    if stream.in_spool_differs:
+        found = f"spool and Redis hold different content for n = {stream.redis_last} of {name}"
+        yield wrong(check, found, DURABILITY)
+    if stream.spool_last is None or stream.spool_first is None:
+        return
+    if stream.redis_last is not None and stream.redis_last > stream.spool_last:
+        found = f"Redis has {name} up to {stream.redis_last}, the spool only up to {stream.spool_last}: a disk forgot"
+        yield wrong(check, found, DURABILITY)
+    if stream.archived > stream.spool_last:
+        found = f"the archive has {name} up to {stream.archived}, the spool only up to {stream.spool_last}"
+        yield wrong(check, found, DURABILITY)
+    if stream.spool_first > stream.archived + 1:
+        found = f"{name}: the archive ends at {stream.archived}, the spool begins at {stream.spool_first}"
+        yield wrong(check, found, "put the missing spool files or segments back; bahi verify says which n are missing")
+    if stream.trimmed is not None and stream.trimmed > stream.archived:
+        found = (
+            f"{name}: Redis begins at {stream.trimmed + 1}, the archive ends at {stream.archived}: trimmed too early"
+        )
+        yield wrong(check, found, "bahi verify; the spool has the rest as long as it is not removed")
+
+
+def archiving(facts: Facts, settings: Settings) -> Finding:
+    """Look whether closed files reach the archive."""
+    oldest = max(facts.streams, key=lambda each: each.unarchived_seconds or 0.0, default=None)
+    if oldest is None or not oldest.unarchived_seconds:
+        return good("archive", "all that was written is archived" if facts.streams else "nothing was written yet")
+    found = f"the oldest event that is not archived is of {oldest.stream}, {oldest.unarchived_seconds:.0f} s old"
+    if oldest.unarchived_seconds <= settings.spool_file_seconds + ARCHIVE_SLACK_SECONDS:
+        return good("archive", found)
+    if not facts.running:
+        return note("archive", found, "bahi up")
+    return wrong("archive", found, "see that bahi archive runs, and what it says; look at ARCHIVE_URL's disk")

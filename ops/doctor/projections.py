@@ -1,0 +1,80 @@
+"""The way from the log into the tables: who holds what, who stands still, what could not be read."""
+
+from collections.abc import Iterator
+
+from ops.doctor.finding import Finding, good, note, wrong
+from ops.facts.gather import Facts
+from ops.facts.processes import lives
+from ops.facts.streams import ProjectorFacts, StreamFacts
+from projectors.catalogue import PROJECTIONS
+
+STILL_SECONDS = 5.0  # invariant 8: idle with n below the last id for so long is wrong
+
+Positions = dict[tuple[str, str], int]  # (projector, stream) -> n
+
+
+def positions(facts: Facts) -> Positions:
+    """Give where each projector stands on each stream."""
+    return {(each.projector, stream.stream): each.n for stream in facts.streams for each in stream.projectors}
+
+
+def behind(facts: Facts) -> bool:
+    """Say whether any projector has events before it."""
+    return any(each.lag_events for stream in facts.streams for each in stream.projectors)
+
+
+def standing(facts: Facts, before: Positions, seconds: float) -> Iterator[Finding]:
+    """Look at each pair, compared with where it stood `seconds` ago."""
+    if facts.database.facts is None:
+        return
+    found = [
+        finding
+        for stream in facts.streams
+        for each in stream.projectors
+        if (finding := _standing(facts, stream, each, before.get((each.projector, stream.stream)), seconds))
+    ]
+    yield from found
+    missing = [
+        f"{name} of {stream.stream}"
+        for stream in facts.streams
+        for name, projection in PROJECTIONS.items()
+        if projection.wants(stream.stream) and name not in {each.projector for each in stream.projectors}
+    ]
+    if missing:
+        state = wrong if facts.running else note
+        yield state("projectors", f"never started: {', '.join(missing)}", "bahi project")
+    if not (found or missing):
+        count = sum(len(stream.projectors) for stream in facts.streams)
+        yield good("projectors", f"{count} positions, none stands still below its stream's end")
+
+
+def _standing(
+    facts: Facts, stream: StreamFacts, each: ProjectorFacts, before: int | None, seconds: float
+) -> Finding | None:
+    where = f"{each.projector} of {stream.stream}"
+    if each.n > stream.last:
+        found = (
+            f"{where} stands at {each.n}, the log ends at {stream.last}: the log forgot, or the tables are of another"
+        )
+        return wrong("projectors", found, "see docs/durability.md; bahi verify says what is where")
+    if not each.lag_events or before is None or each.n != before:
+        return None
+    lag = f"{where} stands at {each.n}, {each.lag_events} events behind, and did not move for {seconds:.0f} s"
+    if not each.held:
+        state = wrong if facts.running else note
+        return state("projectors", f"{lag}; nobody runs it", "bahi project (bahi up runs it)")
+    if lives(each.owner) is False:
+        return wrong("projectors", f"{lag}; its owner {each.owner} is dead", "bahi project: it takes over at once")
+    remedy = "read what that bahi project says: it may have halted, or wait for PostgreSQL"
+    return wrong("projectors", f"{lag}; {each.owner} holds it", remedy)
+
+
+def parked(facts: Facts) -> Iterator[Finding]:
+    """Look at what could not be read."""
+    if facts.database.facts is None:
+        return
+    for each in facts.database.facts.parked:
+        found = f"{each.events} events of {each.stream} were parked by {each.projector}, such as: {each.error}"
+        yield note("parked", found, f"bahi explain {each.stream} {each.last_n}")
+    if not facts.database.facts.parked:
+        yield good("parked", "nothing that could not be read")

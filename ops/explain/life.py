@@ -1,0 +1,222 @@
+"""One event, looked up everywhere."""
+
+import asyncio
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from events import codec, segment, spool
+from events.archive import Archive
+from events.decode import FRAME_TYPES, decode
+from events.decode.tick import FULL, INDEX_FULL, INDEX_QUOTE, LTP, QUOTE, Ticks
+from events.event import Recorded
+from events.redis_log import RedisLog
+from ops.embedded.discover import connect_settings
+from ops.facts import spools
+from projectors.projector import is_tick_stream
+from runtime.calendar import IST
+from runtime.clock import NS_PER_SECOND
+from runtime.errors import ArchiveConflict, ArchiveRotten, BadInput, BahiError
+from runtime.settings import Settings
+from sql import snapshot
+from sql.snapshot import Snapshot
+
+MINUTE_NS = 60 * NS_PER_SECOND
+KINDS = {LTP: "ltp", QUOTE: "quote", FULL: "full", INDEX_QUOTE: "index quote", INDEX_FULL: "index full"}
+PAYLOAD_SHOWN_BYTES = 64  # of an event that is neither a frame nor JSON
+TEXT_SHOWN_CHARACTERS = 400  # of one value; an instruments part has a megabyte
+
+Row = dict[str, Any]
+
+
+class Place(msgspec.Struct, frozen=True):
+    """One store that holds the event. same: its bytes are those of the first place."""
+
+    store: str
+    where: str
+    same: bool = True
+
+
+class Life(msgspec.Struct):
+    """What is known of an event.
+
+    said: what its payload says; ticks: decoded packets; rows, candles, parked, gaps: what the tables have of it;
+    passed: projector to whether its checkpoint is past n; trouble: what could not be asked.
+    """
+
+    stream: str
+    n: int
+    type: str
+    received_at: str
+    bytes: int
+    crc32: str
+    places: list[Place]
+    said: Row = {}
+    ticks: list[Row] = []
+    unread: list[str] = []
+    passed: dict[str, bool] = {}
+    rows: list[Row] = []
+    candles: list[Row] = []
+    parked: list[Row] = []
+    gaps: list[Row] = []
+    trouble: list[str] = []
+
+
+async def look_up(settings: Settings, stream: str, n: int) -> Life:
+    """Find the event in every store and table that answers. Raises BadInput where no store has it."""
+    ready = connect_settings(settings, ())
+    trouble: list[str] = []
+    found = await _everywhere(ready, stream, n, trouble)
+    if not found:
+        raise BadInput(
+            f"an event n = {n} of {stream}",
+            "no store that answers has it" + "".join(f"; {each}" for each in trouble),
+            "bahi status shows the streams and their last n",
+        )
+    entry = found[0][1]
+    event = codec.decode(stream, entry)
+    life = Life(
+        stream=stream,
+        n=n,
+        type=event.type,
+        received_at=_instant(event.at_ns).astimezone(IST).isoformat(),
+        bytes=len(event.payload),
+        crc32=entry[: codec.CHECKSUM_BYTES].hex(),
+        places=[Place(place.store, place.where, other == entry) for place, other in found],
+        trouble=trouble,
+    )
+    ticks = _read(life, event)
+    if ready.database_url:
+        try:
+            async with snapshot.take(ready.database_url) as tables:
+                await _look_into_tables(life, tables, event, ticks)
+        except BahiError as error:
+            trouble.append(f"PostgreSQL: {error.found}")
+    return life
+
+
+# ---- where it is --------------------------------------------------------------------------------------------------
+
+
+async def _everywhere(settings: Settings, stream: str, n: int, trouble: list[str]) -> list[tuple[Place, bytes]]:
+    folder = settings.bahi_data_dir / "spool"
+    found = []
+    entry = await asyncio.to_thread(spools.entry, folder, stream, n)
+    if entry:
+        found.append((Place("spool", _spool_file(folder / stream, n)), entry))
+    if settings.redis_url:
+        log = RedisLog.connect(settings.redis_url)
+        try:
+            read = await log.read(stream, n - 1, 1)
+            if read and codec.entry_n(read[0]) == n:
+                found.append((Place("Redis", f"{stream} {n}-0"), read[0]))
+        except BahiError as error:
+            trouble.append(f"Redis: {error.found}")
+        finally:
+            await log.close()
+    try:
+        archive = Archive.at(settings.archive_url)
+        entries = await archive.entries(stream, n, 1)
+        if entries:
+            found.append((Place("archive", await _segment(archive, stream, n)), entries[0]))
+    except (BahiError, ArchiveRotten, ArchiveConflict) as error:
+        trouble.append(f"archive: {error.found}")
+    return found
+
+
+def _spool_file(folder: Path, n: int) -> str:
+    return str([file.path for file in spool.spool_files(folder) if file.first <= n][-1])
+
+
+async def _segment(archive: Archive, stream: str, n: int) -> str:
+    """Give the segment's file, and the chunk in it."""
+    for index in await archive.indexes(stream):
+        for number, chunk in enumerate(index.chunks):
+            if chunk.first <= n <= chunk.last:
+                name = f"{index.first:0{spool.NAME_DIGITS}d}{segment.SUFFIX}"
+                path = archive.folder / stream / name
+                return f"{path}, chunk {number + 1} of {len(index.chunks)} (n = {chunk.first}..{chunk.last})"
+    return str(archive.folder / stream)
+
+
+# ---- what it says -------------------------------------------------------------------------------------------------
+
+
+def _read(life: Life, event: Recorded) -> Ticks | None:
+    """Decode the payload into `life`; give the ticks of a frame."""
+    if event.type not in FRAME_TYPES:
+        life.said = _said(event)
+        return None
+    decoded = decode([event])
+    life.ticks = [_tick(tick) for tick in decoded.ticks]
+    life.unread = [f"{parked.error} ({parked.packets} packets)" for parked in decoded.parked]
+    return decoded.ticks
+
+
+def _said(event: Recorded) -> Row:
+    try:
+        said = msgspec.json.decode(event.payload)
+    except msgspec.DecodeError:
+        return {"payload": event.payload[:PAYLOAD_SHOWN_BYTES].hex(" ")}
+    if not isinstance(said, dict):
+        return {"payload": said}
+    return {name: _short(value) for name, value in said.items()}
+
+
+def _short(value: object) -> object:
+    text = str(value)
+    return (
+        value if len(text) <= TEXT_SHOWN_CHARACTERS else f"{text[:TEXT_SHOWN_CHARACTERS]}... ({len(text)} characters)"
+    )
+
+
+def _tick(tick: np.void) -> Row:
+    kind = int(tick["kind"])
+    trades, depth = kind in (QUOTE, FULL), kind == FULL
+    return {
+        "kind": KINDS[kind],
+        "time": _instant(int(tick["time_ns"])).astimezone(IST).isoformat(),
+        "instrument_token": tick["instrument_token"].item(),
+        "last_price": tick["last_price"].item(),
+        "last_quantity": tick["last_quantity"].item() if trades else None,
+        "volume": tick["volume"].item() if trades else None,
+        "oi": tick["oi"].item() if depth else None,
+        "bid": tick["bids"]["price"][0].item() if depth else None,
+        "ask": tick["asks"]["price"][0].item() if depth else None,
+        "flags": int(tick["flags"]),
+    }
+
+
+# ---- what became of it --------------------------------------------------------------------------------------------
+
+
+async def _look_into_tables(life: Life, tables: Snapshot, event: Recorded, ticks: Ticks | None) -> None:
+    where = {"stream": life.stream, "n": life.n}
+    for row in await tables.rows("read_checkpoints"):
+        if row["stream"] == life.stream:
+            life.passed[row["projector"]] = row["n"] >= life.n
+    life.parked = await tables.rows("explain_parked", where)
+    if is_tick_stream(life.stream):
+        from_ns = life.said.get("from_ns") if event.type in ("feed.lost.v1", "feed.gap.v1") else None
+        from_time = _instant(from_ns) if isinstance(from_ns, int) else None
+        life.gaps = await tables.rows("explain_gaps", {**where, "from_time": from_time})
+    if ticks is not None and len(ticks):
+        span = {"from": _instant(int(ticks["time_ns"].min())), "to": _instant(int(ticks["time_ns"].max()), up=True)}
+        life.rows = await tables.rows("explain_ticks", {**where, **span})
+        touched = sorted(set(zip(ticks["instrument_token"].tolist(), _minutes(ticks), strict=True)))
+        tokens, minutes = [token for token, _ in touched], [_instant(minute) for _, minute in touched]
+        life.candles = await tables.rows("explain_candles", {"tokens": tokens, "buckets": minutes})
+
+
+def _minutes(ticks: Ticks) -> list[int]:
+    minutes: list[int] = (ticks["time_ns"] // MINUTE_NS * MINUTE_NS).tolist()
+    return minutes
+
+
+def _instant(ns: int, *, up: bool = False) -> datetime:
+    """Give a time as PostgreSQL keeps it: in microseconds, rounded down, or up."""
+    micros = -(-ns // 1000) if up else ns // 1000
+    return datetime.fromtimestamp(micros / 1_000_000, UTC)

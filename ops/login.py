@@ -1,0 +1,80 @@
+"""`bahi login`: today's access token of a broker, into the vault. Ticker and REST worker take it within a second.
+
+    sandbox   logs in by itself
+    kite      shows Kite's login page; what it gives back (the request token) is exchanged with KITE_API_SECRET
+    --token   an access token that was had by other means
+
+A token never stands in an argument unless the user puts it there: `--token -` and the prompt read it.
+"""
+
+from collections.abc import Callable
+from urllib.parse import parse_qs, urlsplit
+
+from producers.kite.address import SANDBOX, SANDBOX_SECRET, address
+from producers.kite.rest import Rest
+from runtime.errors import BadInput, SettingError
+from runtime.settings import BROKERS, Settings
+from runtime.vault import NAME, Vault
+
+Ask = Callable[[str], str]
+"""Shows a text that asks for something, and gives what was typed."""
+
+TOKEN_PATTERN_MAX = 512
+"""Kite's tokens have 32 characters; a whole page pasted by mistake has more."""
+
+
+def log_in(settings: Settings, broker: str, account: str | None, token: str | None, ask: Ask) -> int:
+    """Get the token and keep it; return its version in the vault. Blocks on the network.
+
+    Raises BadInput, SettingError for what was given, TokenRefused and Unreachable for what the broker says.
+    """
+    if broker not in BROKERS:
+        raise BadInput(f"a broker out of {', '.join(BROKERS)}", repr(broker), "bahi login kite")
+    name = "/".join(part for part in (broker, account, "access_token") if part)
+    if not NAME.fullmatch(name):
+        raise BadInput("an account's name of letters, digits and _.-", repr(account), "spell it as ACCOUNTS_FILE does")
+    if token is None:
+        token = _fetched(settings, broker, ask)
+    return Vault(settings.bahi_data_dir).put(name, _checked(token))
+
+
+def _fetched(settings: Settings, broker: str, ask: Ask) -> str:
+    """Get a token from the broker."""
+    if broker not in (SANDBOX, "kite"):
+        raise SettingError(
+            f"a login to {broker}", "this version does not speak to it", f"bahi login {broker} --token TOKEN keeps one"
+        )
+    if broker == "kite" and broker not in settings.broker:
+        raise SettingError(
+            "BROKER=kite for a login to Kite", f"BROKER={','.join(settings.broker)}", "set BROKER=kite, or use --token"
+        )
+    rest = Rest(address(settings, broker))
+    if broker == SANDBOX:
+        return rest.log_in(rest.sandbox_request_token(), SANDBOX_SECRET)
+    if not settings.kite_api_secret:
+        raise SettingError(
+            "KITE_API_SECRET, to exchange what the login gives",
+            "it is not set",
+            "set it in .env, or give an access token with --token",
+        )
+    typed = ask(f"Log in here:\n\n    {rest.login_url()}\n\nand paste the address that you were sent to after it")
+    return rest.log_in(request_token(typed), settings.kite_api_secret)
+
+
+def request_token(typed: str) -> str:
+    """Give the request token out of what the user pasted: itself, or the whole address that Kite redirected to."""
+    text = typed.strip()
+    if "://" in text or "request_token=" in text:
+        said = parse_qs(urlsplit(text).query or text)
+        if said.get("status", ["success"])[0] != "success" or not said.get("request_token"):
+            raise BadInput("an address with request_token=...", text[:80], "log in again, and paste the whole address")
+        return said["request_token"][0]
+    return _checked(text)
+
+
+def _checked(token: str) -> str:
+    """Refuse what cannot be a token: nothing, or something with blanks."""
+    text = token.strip()
+    if not text or len(text) > TOKEN_PATTERN_MAX or not text.isascii() or any(each.isspace() for each in text):
+        raise BadInput("a token: one word", f"{len(text)} characters, or blanks among them", "paste it once more")
+    return text

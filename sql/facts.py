@@ -1,0 +1,97 @@
+"""What kind of database the tables are in, and how they stand, for those who look after it."""
+
+from datetime import datetime
+from typing import Any, LiteralString
+
+import msgspec
+
+from sql import migrate
+from sql.pool import Connection, connect, flavour, reaching
+from sql.statements import statements
+
+
+class Pair(msgspec.Struct, frozen=True):
+    """A projector on a stream: its position, and who holds it (`host:pid:start`)."""
+
+    projector: str
+    stream: str
+    n: int
+    epoch: int
+    owner: str | None
+    held: bool
+
+
+class ParkedSum(msgspec.Struct, frozen=True):
+    """Events of a stream that a projector could not read."""
+
+    projector: str
+    stream: str
+    events: int
+    last_n: int
+    error: str
+
+
+class OpenGap(msgspec.Struct, frozen=True):
+    """A loss of feed that lasts."""
+
+    stream: str
+    from_time: datetime
+    reason: str
+
+
+class DatabaseFacts(msgspec.Struct, frozen=True):
+    """A database as it is. migrated: the number of the last file that ran, None in an empty one; wanted: the newest."""
+
+    version: int
+    flavour: str
+    bytes: int
+    clock_ns: int
+    migrated: int | None
+    wanted: int
+    pairs: list[Pair] = []
+    parked: list[ParkedSum] = []
+    open_gaps: list[OpenGap] = []
+    recent_gaps: int = 0
+
+
+async def look(database_url: str, gaps_since: datetime) -> DatabaseFacts:
+    """Ask the database; gaps_since: from when on losses of feed count as recent. Raises Unreachable."""
+    connection = await connect(database_url)
+    try:
+        async with reaching("how it stands"):
+            return await _look(connection, gaps_since)
+    finally:
+        await connection.close()
+
+
+async def _look(connection: Connection, gaps_since: datetime) -> DatabaseFacts:
+    (server,) = await _rows(connection, "server_version")
+    (found,) = await _rows(connection, "database_facts")
+    (known,) = await _rows(connection, "database_version")
+    kind = await flavour(connection)
+    facts = DatabaseFacts(
+        version=int(server["number"]),
+        flavour=kind,
+        bytes=found["bytes"],
+        clock_ns=found["clock_us"] * 1000,
+        migrated=None,
+        wanted=len(migrate.migrations(kind)),
+    )
+    if known["known"] is None:
+        return facts
+    (last,) = await _rows(connection, "last_migration")
+    (recent,) = await _rows(connection, "gaps_since", {"since": gaps_since})
+    return msgspec.structs.replace(
+        facts,
+        migrated=last["number"],
+        pairs=msgspec.convert(await _rows(connection, "read_checkpoints"), list[Pair]),
+        parked=msgspec.convert(await _rows(connection, "parked_sums"), list[ParkedSum]),
+        open_gaps=msgspec.convert(await _rows(connection, "open_gaps"), list[OpenGap]),
+        recent_gaps=recent["gaps"],
+    )
+
+
+async def _rows(
+    connection: Connection, statement: LiteralString, parameters: dict[str, Any] | None = None
+) -> list[dict[str, Any]]:
+    return await (await connection.execute(statements[statement], parameters)).fetchall()

@@ -1,0 +1,13 @@
+-- database_facts: how large the database is, and what time it has there
+select pg_database_size(current_database()) as bytes,
+       (extract(epoch from clock_timestamp()) * 1000000)::bigint as clock_us
+
+-- parked_sums: what could not be read, by projector and stream
+select projector, stream, count(distinct n) as events, max(n) as last_n, min(error) as error
+from parked_events group by projector, stream order by stream, projector
+
+-- open_gaps: losses of feed that last
+select stream, from_time, reason from feed_gaps where to_time is null order by from_time
+
+-- gaps_since: how many losses of feed began since a time
+select count(*) as gaps from feed_gaps where from_time >= %(since)s
