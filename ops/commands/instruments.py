@@ -9,10 +9,13 @@ def command() -> None:
 
 
 @command.command()
-def sync() -> int:
+@click.option("--no-wait", is_flag=True, help="Do not wait until the list is there.")
+def sync(no_wait: bool) -> int:
     """Have the broker's list of instruments fetched now. The REST worker does it, also when it is down just now."""
-    from ops import own_api
+    import asyncio
+
+    from ops import instruments
     from runtime import settings
 
-    print(own_api.ask(settings.load(), "POST", "/api/instruments/sync").decode())
+    print(asyncio.run(instruments.sync(settings.load(), wait=not no_wait)))
     return 0
