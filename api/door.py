@@ -22,6 +22,7 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.keys import Keys
 from api.prices import Prices
+from api.socket import TickSocket
 from api.tickets import Tickets
 from runtime import metrics
 from runtime.log import get
@@ -71,14 +72,14 @@ class Door:
     """The outermost ASGI application."""
 
     def __init__(  # the door is where all of these meet
-        self, settings: Settings, keys: Keys, tickets: Tickets, prices: Prices, inside: ASGIApp, tick_socket: ASGIApp
+        self, settings: Settings, keys: Keys, tickets: Tickets, prices: Prices, inside: ASGIApp, tick_socket: TickSocket
     ) -> None:
         """Take who opens, what is answered here, and what lies behind."""
         self.inside = inside
         self._keys = keys
         self._tickets = tickets
         self._prices = prices
-        self._tick_socket = tick_socket
+        self.tick_socket = tick_socket
         self._names = LOCAL_NAMES | {settings.api_host.lower(), socket.gethostname().lower()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -90,7 +91,7 @@ class Door:
         if refusal is not None:
             await _refuse(scope, receive, send, refusal)
         elif scope["type"] == ScopeType.WEBSOCKET:
-            await self._tick_socket(scope, receive, send)
+            await self.tick_socket(scope, receive, send)
         elif not await self._answer_latest(scope, send):
             await self._answer_inside(scope, receive, send)
 

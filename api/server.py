@@ -22,6 +22,7 @@ from granian.server.embed import Server
 
 from api import parts as parts_module
 from api.app import create_app
+from api.door import Door
 from api.parts import Parts
 from api.seed import seed
 from events.redis_log import RedisLog
@@ -32,6 +33,7 @@ from runtime.settings import Settings
 
 RUNTIME_THREADS = 1  # more would not keep the order of messages, and a core is what the decoding needs
 CONNECTIONS_MAX = 2048  # open requests and sockets at once; the next ones wait in the kernel
+CLOSE_SECONDS_MAX = 1.0  # for live connections to be told; a client that does not listen is not waited for
 STOP_SECONDS_MAX = 4.0  # of the 10 s that a process has: then connections are cut
 KEY_RELOAD_SECONDS = 2.0  # a new key in the vault is good within this
 
@@ -58,7 +60,8 @@ async def run(settings: Settings, stop: Stop) -> None:
 
 async def serve(parts: Parts, stop: asyncio.Event) -> None:
     """Run the parts and the server over them until the stop."""
-    server = _server(parts)
+    door = create_app(parts)
+    server = _server(door, parts.settings)
     async with asyncio.TaskGroup() as tasks:
         behind = [
             tasks.create_task(parts.live.run()),
@@ -70,6 +73,7 @@ async def serve(parts: Parts, stop: asyncio.Event) -> None:
         _log.info("serving", host=parts.settings.api_host, port=parts.settings.api_port)
         await _first_of(serving, stop)
         parts.closing.set()
+        await door.tick_socket.drained(CLOSE_SECONDS_MAX)
         server.stop()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(serving, STOP_SECONDS_MAX)
@@ -78,11 +82,11 @@ async def serve(parts: Parts, stop: asyncio.Event) -> None:
             task.cancel()
 
 
-def _server(parts: Parts) -> Server:
+def _server(door: Door, settings: Settings) -> Server:
     return Server(
-        create_app(parts),
-        address=parts.settings.api_host,
-        port=parts.settings.api_port,
+        door,
+        address=settings.api_host,
+        port=settings.api_port,
         interface=Interfaces.ASGINL,  # the parts are run here, not by the framework's lifespan
         runtime_threads=RUNTIME_THREADS,
         backpressure=CONNECTIONS_MAX,
