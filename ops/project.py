@@ -2,10 +2,12 @@
 
 import asyncio
 from collections.abc import Sequence
+from pathlib import Path
 
 from events.archive import Archive
 from events.reader import Reader
 from events.redis_log import RedisLog
+from ops.trace import Trace
 from projectors.catalogue import chosen
 from projectors.loop import Loop
 from projectors.projector import Projection
@@ -21,14 +23,16 @@ LOOK_SECONDS = 1.0  # a new stream's rows are there within this of its first eve
 _log = get("project")
 
 
-async def run(settings: Settings, stop: Stop, names: Sequence[str]) -> None:
-    """Run projectors by these names, all for none, until the stop."""
+async def run(settings: Settings, stop: Stop, names: Sequence[str], trace: Path | None = None) -> None:
+    """Run projectors by these names, all for none, until the stop. trace: a file for the times of all commits."""
     projections = chosen(names)
     if settings.redis_url is None or settings.database_url is None:
         raise SettingError("REDIS_URL and DATABASE_URL", "one is not set", "run bahi up, or set both")
     log = RedisLog.connect(settings.redis_url)
     archive = Archive.at(settings.archive_url)
     running: dict[tuple[str, str], asyncio.Task[None]] = {}
+    tracing = Trace(trace, SystemClock()) if trace else None
+    followers: list[asyncio.Task[None]] = []
     async with asyncio.TaskGroup() as tasks:
         while not stop.is_set():
             for projection, stream in await _pairs(projections, Reader(log, archive)):
@@ -37,7 +41,13 @@ async def run(settings: Settings, stop: Stop, names: Sequence[str]) -> None:
                     store = Store(settings.database_url)
                     loop = Loop(projection, stream, store, Reader(log, archive), SystemClock(), log, stop)
                     running[pair] = tasks.create_task(loop.run())
+                    if tracing:
+                        followers.append(tasks.create_task(tracing.follow(loop)))
             await stop.pause(LOOK_SECONDS)
+        for follower in followers:
+            follower.cancel()
+    if tracing:
+        tracing.close()
     await log.close()
 
 
