@@ -16,8 +16,11 @@ async def backwards(folder: Path, stream: str, archive: Archive) -> AsyncIterato
     """Give the events of a stream in pieces, the newest piece first, each in the order of n."""
     first = 0
     for file in reversed(await asyncio.to_thread(spool_files, folder)):
+        try:
+            entries = (await asyncio.to_thread(file.scan, stream)).entries
+        except FileNotFoundError:
+            break  # archived and removed since the listing, as all older ones are
         first = file.first
-        entries = (await asyncio.to_thread(file.scan, stream)).entries
         if entries:
             yield [codec.decode(stream, entry) for entry in entries]
     last = first - 1 if first else await archive.last(stream)
