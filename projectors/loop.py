@@ -71,23 +71,35 @@ class Marks(Protocol):
 
 
 class Progress:
-    """The position of one pair, to be waited for."""
+    """Position and state of one pair, to be waited for."""
 
     def __init__(self) -> None:
         """Begin before the first event."""
         self.n = 0
+        self.state = State.FREE
         self._moved = asyncio.Condition()
 
     async def move(self, n: int) -> None:
-        """Tell all who wait."""
+        """Tell all who wait for a position."""
         async with self._moved:
             self.n = n
+            self._moved.notify_all()
+
+    async def turn(self, state: State) -> None:
+        """Tell all who wait for a state."""
+        async with self._moved:
+            self.state = state
             self._moved.notify_all()
 
     async def reached(self, n: int) -> None:
         """Wait until events up to n are committed."""
         async with self._moved:
             await self._moved.wait_for(lambda: self.n >= n)
+
+    async def turned(self, state: State) -> None:
+        """Wait until the pair stands in `state`."""
+        async with self._moved:
+            await self._moved.wait_for(lambda: self.state is state)
 
 
 class Loop:
@@ -99,7 +111,6 @@ class Loop:
         """Take a store and a reader that nobody else uses."""
         self.projection = projection
         self.stream = stream
-        self.state = State.FREE
         self.progress = Progress()
         self._store, self._reader, self._clock, self._marks, self._stop = store, reader, clock, marks, stop
         self._log = get("projector").bind(projector=projection.name, stream=stream)
@@ -107,6 +118,11 @@ class Loop:
         self._oldest_ns = 0  # receive time of the oldest event that is read and not committed
         self._short_since: float | None = None  # since when the log ends below what was read from it
         self._committed_at = self._marked_at = self._renewed_at = clock.monotonic()
+
+    @property
+    def state(self) -> State:
+        """Where the pair stands."""
+        return self.progress.state
 
     async def run(self) -> None:
         """Work until the stop; what holds one pair up never holds up another."""
@@ -116,7 +132,7 @@ class Loop:
                 lease = await self._store.acquire(self.projection.name, self.stream)
                 backoff.reset()
                 if lease is None:
-                    self.state = State.FREE
+                    await self.progress.turn(State.FREE)
                     await self._stop.pause(ACQUIRE_SECONDS)
                 else:
                     await self._hold(lease)
@@ -126,15 +142,22 @@ class Loop:
             except LeaseLost as error:
                 self._log.warning("projector.lease_lost", found=error.found)
             except Halt as error:
-                self.state = State.HALTED
                 self._log.error("projector.halted", wanted=error.wanted, found=error.found, remedy=error.remedy)
-                await self._stop.pause(HALTED_SECONDS)
+                await self._halt()
+            except Exception as error:  # noqa: BLE001  # a defect of one projector stops no other pair
+                self._log.exception("projector.failed", found=f"{type(error).__name__}: {error}")
+                await self._halt()
         await self._store.close()
+
+    async def _halt(self) -> None:
+        await self.progress.turn(State.HALTED)
+        await self._stop.pause(HALTED_SECONDS)
 
     async def _hold(self, lease: Lease) -> None:
         self._log.info("projector.holds", epoch=lease.epoch, n=lease.n)
         self._renewed_at = self._clock.monotonic()
         while not self._stop.is_set():
+            self._oldest_ns = 0
             projector = self.projection.make(self.stream)
             async with self._store.reading(self.stream) as rows:
                 await projector.recall(rows)
@@ -150,7 +173,9 @@ class Loop:
         after = lease.n
         while not self._stop.is_set():
             alone = after < self._isolate_until
-            self.state = State.ISOLATING if alone else State.HOLDING
+            state = State.ISOLATING if alone else State.HOLDING
+            if self.state is not state:
+                await self.progress.turn(state)
             batch = await self._read(after, 1 if alone else READ_EVENTS_MAX, pending=after > lease.n)
             if batch:
                 assert batch[0].n == after + 1, "every read continues where the last one ended"
@@ -184,6 +209,11 @@ class Loop:
                     break
                 async with self._store.begin(lease, target) as rows:
                     await projector.write(rows)
+                break
+            except LeaseLost:
+                # The commit whose answer was lost was carried out while this one waited for its row.
+                if not backoff.tries or await self._store.standing(lease) != target:
+                    raise
                 break
             except Unreachable as error:
                 self._log.warning("projector.waits", wanted=error.wanted, found=error.found, n=target)
@@ -242,7 +272,8 @@ class Loop:
         PROJECTOR_PARKED.labels(self.projection.name).inc()
         self._log.error("projector.parks", n=bad.n, wanted=error.wanted, found=error.found)
         async with self._store.begin(lease, bad.n) as rows:
-            parked = {"projector": lease.projector, "stream": self.stream, "n": bad.n, "part": 0, "packets": 0}
+            held = self.projection.packets(bad)
+            parked = {"projector": lease.projector, "stream": self.stream, "n": bad.n, "part": 0, "packets": held}
             at = datetime.fromtimestamp(bad.at_ns / 1e9, UTC)
             await rows.run("park_event", {**parked, "at": at, "error": str(error), "payload": bad.payload})
         lease.n = bad.n

@@ -47,13 +47,15 @@ class Projection(msgspec.Struct, frozen=True):
     """A projector as the loop needs to know it.
 
     wants: which streams it reads. make: gives the projector for one stream. parks: a bad event is parked and the rest
-    goes on; without it, as for orders, trades and money, the projector stops and says so.
+    goes on; without it, as for orders, trades and money, the projector stops and says so. packets: how many ticks an
+    event said that it holds, for the account of one that is parked whole.
     """
 
     name: str
     wants: Callable[[str], bool]
     make: Callable[[str], Projector]
     parks: bool = True
+    packets: Callable[[Recorded], int] = lambda _: 0
 
 
 def is_tick_stream(stream: str) -> bool:

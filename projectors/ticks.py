@@ -12,7 +12,7 @@ from itertools import chain
 
 import numpy as np
 
-from events.decode import decode
+from events.decode import FRAME_TYPES, decode, kite
 from events.decode import tick as kinds
 from events.decode.kite import Parked
 from events.decode.tick import Ticks
@@ -125,6 +125,7 @@ class TickProjector:
 
     async def write(self, rows: Rows) -> None:
         """Load all ticks, and park what could not be read."""
+        self._new_days = set()  # those of a try that was taken back are not there
         for ticks in self._ticks:
             for day in days_of(ticks):
                 if day not in self._days | self._new_days:
@@ -144,4 +145,9 @@ class TickProjector:
         self._new_days = set()
 
 
-TICKS = Projection(NAME, is_tick_stream, TickProjector)
+def packets_in(event: Recorded) -> int:
+    """Give how many ticks an event says that it holds."""
+    return kite.packets(event.payload) if event.type in FRAME_TYPES else 0
+
+
+TICKS = Projection(NAME, is_tick_stream, TickProjector, packets=packets_in)

@@ -14,7 +14,7 @@ from events.archive import Archive
 from events.event import Recorded
 from events.memory_log import MemoryLog
 from events.reader import Reader
-from projectors.loop import Loop
+from projectors.loop import Loop, State
 from projectors.projector import Projection
 from runtime.clock import Clock, ManualClock
 from runtime.lifecycle import Stop
@@ -56,7 +56,13 @@ class Running:
         await asyncio.wait(either, timeout=WAIT_SECONDS_MAX, return_when=asyncio.FIRST_COMPLETED)
         if self.task.done():
             self.task.result()
-        assert reaching.done(), f"still at {self.loop.progress.n} and not at {n}, {self.loop.state}"
+        reaching.cancel()
+        assert self.loop.progress.n >= n, f"still at {self.loop.progress.n} and not at {n}, {self.loop.state}"
+
+    async def turned(self, state: State) -> None:
+        """Wait until the loop stands there."""
+        async with asyncio.timeout(WAIT_SECONDS_MAX):
+            await self.loop.progress.turned(state)
 
     async def ended(self) -> None:
         """Stop it and wait for its end."""

@@ -298,7 +298,8 @@ async def test_an_old_days_volume_is_asked_for_after_newer_days(desk: Desk) -> N
     assert found[INFY, old_ns][0].volume == 400
 
 
-async def test_coverage_tells_what_was_not_received(desk: Desk) -> None:
+@pytest.mark.parametrize("at_once", [1, 100])
+async def test_coverage_tells_what_was_not_received(desk: Desk, at_once: int) -> None:
     minute = OPEN_NS
     said: list[Said] = [
         (minute + 6 * SECOND_NS, subscribed(INFY)),
@@ -311,7 +312,11 @@ async def test_coverage_tells_what_was_not_received(desk: Desk) -> None:
         (minute + 175 * SECOND_NS, Gap(from_ns=minute + 160 * SECOND_NS, to_ns=minute + 175 * SECOND_NS, reason="x")),
         full(minute + 180 * SECOND_NS, 103),
     ]
-    await project(desk, said)
+    log = log_of(said)
+    for start in range(0, len(log), at_once):
+        async with desk.running(CANDLES, STREAM) as running:
+            await running.reached(await desk.write(log[start : start + at_once]))
+        await check(desk.database_url, said[: start + at_once])
     found = {key: coverage for key, (_, coverage) in (await held(desk.database_url)).items()}
     assert [found[INFY, minute + i * MINUTE_NS] for i in range(4)] == pytest.approx([0.9, 0.5, 0.25, 1.0])
     assert found[RELIANCE, minute + 2 * MINUTE_NS] == pytest.approx(0.25)
