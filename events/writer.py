@@ -106,7 +106,7 @@ class Writer:
         """Keep events, in order; give the n of the first, once all are on the disk.
 
         Raises BadInput for an event that cannot be in the log, and then keeps none of them; Unreachable where the
-        writer ended meanwhile: then it is not known whether they are on the disk.
+        writer ended meanwhile. Then, and where the caller gives up waiting, it is not known whether they are kept.
         """
         assert events, "nothing is never appended"
         for event in events:
@@ -178,7 +178,8 @@ class Writer:
             return  # a file may be due to be closed
 
     async def _commit_waiting(self) -> None:
-        taken = list(self._waiting)
+        taken = [each for each in self._waiting if not each[1].cancelled()]  # who gave up is told of nothing
+        self._waiting = deque(taken)
         if not taken:
             return
         n = self._spool.last + 1

@@ -109,6 +109,9 @@ async def test_a_full_disk_is_waited_for(tmp_path: Path, log: RedisLog, archive:
                 waiting = [asyncio.create_task(writer.append([event(f"{n} " + "x" * 9000)])) for n in range(4, 8)]
                 await taken_by_redis(writer)
                 assert not any(task.done() for task in waiting)
+                with pytest.raises(TimeoutError):
+                    async with asyncio.timeout(0.01):
+                        await writer.append([event("who gives up is not kept when there is room")])
                 ballast.unlink()
                 await asyncio.gather(*waiting)
             await taken_by_redis(writer)
