@@ -23,4 +23,5 @@ def show(findings: Sequence[Finding]) -> None:
         if finding.remedy:
             console.print(Text(f"{' ' * (SIGN_WIDTH + width + 4)}do: {finding.remedy}", style))
     count = sum(finding.state is State.WRONG for finding in findings)
-    console.print(Text(f"{count} things are wrong", "bold red") if count else Text("nothing is wrong", "green"))
+    said = "one thing is wrong" if count == 1 else f"{count} things are wrong"
+    console.print(Text(said, "bold red") if count else Text("nothing is wrong", "green"))

@@ -18,7 +18,7 @@ def processes(data_dir: Path) -> list[Process]:
     """Give the processes that ever ran here, by name."""
     held = _flocks()
     found = []
-    for path in sorted((data_dir / "run").glob("*.pid")):
+    for path in sorted((data_dir / "run").glob("*.pid"), key=lambda path: path.stem):
         text = path.read_text().strip()
         pid = int(text) if text.isdigit() else 0
         found.append(Process(path.stem, pid, path.stat().st_ino in held.get(pid, set())))
