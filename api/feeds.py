@@ -11,7 +11,6 @@ States of a feed, told from its last beat and its last event:
 from collections import deque
 
 import msgspec
-import numpy as np
 
 from api.quotes import ist_text
 from events.decode import FRAME_TYPES
@@ -64,14 +63,14 @@ class Feed:
         self._reason: str | None = None
         self._last_tick_ns = 0
 
-    def take(self, batch: list[Recorded], ticks: Ticks) -> None:
-        """Count a batch and fold the feed's own events."""
-        self.look_back(batch, ticks)
+    def take(self, batch: list[Recorded], ticks: Ticks, tokens: list[int]) -> None:
+        """Count a batch and fold the feed's own events; `tokens` are the instruments of `ticks`."""
+        self.look_back(batch, ticks, tokens)
         frames = sum(event.type in FRAME_TYPES for event in batch)
         lag_ms = (self._clock.now_ns() - batch[0].at_ns) / 1e6
         self._window.append((self._clock.monotonic(), len(ticks), frames, lag_ms))
 
-    def look_back(self, batch: list[Recorded], ticks: Ticks) -> None:
+    def look_back(self, batch: list[Recorded], ticks: Ticks, tokens: list[int]) -> None:
         """Learn from events what they tell, without counting them as just received."""
         self.n = batch[-1].n
         for event in batch:
@@ -79,7 +78,7 @@ class Feed:
                 self._fold(event)
         if len(ticks):
             self._last_tick_ns = int(ticks["at_ns"][-1])
-            self._tokens.update(np.unique(ticks["instrument_token"]).tolist())
+            self._tokens.update(tokens)
 
     def _fold(self, event: Recorded) -> None:
         try:

@@ -24,21 +24,22 @@ class Prices:
     def __len__(self) -> int:
         return len(self._place)
 
-    def put(self, ticks: Ticks) -> None:
-        """Take a batch, in the order of the log; an older tick than the one held changes nothing."""
+    def put(self, ticks: Ticks) -> list[int]:
+        """Take a batch, in the order of the log; give its instruments. An older tick than the one held is left out."""
         if not len(ticks):
-            return
+            return []
         tokens, which = np.unique(ticks["instrument_token"], return_inverse=True)
         newest = np.zeros(len(tokens), np.int64)
         newest[which] = np.arange(len(ticks))  # of several assignments to one place the last one stays
         rows = ticks[newest]
-        asked = tokens.tolist()
+        asked: list[int] = tokens.tolist()
         places = self._places(asked)
         fresh = rows["at_ns"] >= self._rows["at_ns"][places]
         self._rows[places[fresh]] = rows[fresh]
         if self._encoded:
             for token in asked:
                 self._encoded.pop(token, None)
+        return asked
 
     def _places(self, tokens: list[int]) -> "np.ndarray[tuple[int], np.dtype[np.int64]]":
         held = self._place

@@ -119,7 +119,7 @@ export class Chart {
       context.lineTo(plot, at);
       context.stroke();
       context.globalAlpha = 1;
-      context.fillText(format.price(value, this.#tickSize), plot + 6, at);
+      if (Math.abs(at - y(shown.at(-1).close)) > 14) context.fillText(format.price(value, this.#tickSize), plot + 6, at);
     }
     context.textAlign = "center";
     const every = Math.ceil(74 / step);

@@ -15,6 +15,7 @@ export class Detail extends EventTarget {
   #interval = "1m";
   #timer = 0;
   #asked = 0;
+  #candles = [];
 
   constructor() {
     super();
@@ -41,6 +42,7 @@ export class Detail extends EventTarget {
 
   hide() {
     clearTimeout(this.#timer);
+    this.#asked += 1;
     this.#instrument = null;
     $("detail").hidden = true;
   }
@@ -67,23 +69,32 @@ export class Detail extends EventTarget {
     if (this.#instrument) this.#load();
   }
 
+  /** Ask for all candles of the interval's usual span, and from then on for the newest. */
   async #load() {
     clearTimeout(this.#timer);
-    const asked = ++this.#asked;
+    this.#candles = [];
+    await this.#refresh(++this.#asked);
+  }
+
+  async #refresh(asked) {
     const { instrument_token: token, tick_size: size } = this.#instrument;
     const note = $("chart-note");
+    const newest = this.#candles.at(-1)?.bucket;
+    const since = newest ? `&from=${encodeURIComponent(newest)}` : "";
     try {
-      const { candles } = await ask(`/api/historical/candles?instrument_token=${token}&interval=${this.#interval}&limit=${CANDLES * 4}`);
+      const { candles } = await ask(`/api/historical/candles?instrument_token=${token}&interval=${this.#interval}&limit=${CANDLES * 4}${since}`);
       if (asked !== this.#asked) return;
-      note.hidden = candles.length > 0;
+      const older = candles.length && newest ? this.#candles.filter((candle) => candle.bucket < candles[0].bucket) : this.#candles;
+      this.#candles = [...older, ...candles].slice(-CANDLES);
+      note.hidden = this.#candles.length > 0;
       note.textContent = "No candles yet: the first one comes within seconds of the first tick.";
-      this.#chart.show(candles.slice(-CANDLES), this.#interval, size ?? 0.05);
+      this.#chart.show(this.#candles, this.#interval, size ?? 0.05);
     } catch (error) {
       if (asked !== this.#asked) return;
-      note.hidden = false;
+      note.hidden = this.#candles.length > 0;
       note.textContent = error.message;
     }
-    this.#timer = setTimeout(() => this.#instrument && this.#load(), REFRESH_MS);
+    this.#timer = setTimeout(() => this.#instrument && this.#refresh(asked), REFRESH_MS);
   }
 
   #facts(tick, size) {

@@ -28,7 +28,8 @@ class Told:
         self.n += 1
         at_ns = self.clock.now_ns() - round(late_seconds * 1e9)
         batch = [Recorded(STREAM, self.n, at_ns, kind, payload)]
-        self.feed.take(batch, decode(batch).ticks)
+        ticks = decode(batch).ticks
+        self.feed.take(batch, ticks, ticks["instrument_token"].tolist())
 
 
 def beat(gap_from_ns: int | None = None) -> Beat:
