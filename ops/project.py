@@ -7,10 +7,12 @@ from pathlib import Path
 from events.archive import Archive
 from events.reader import Reader
 from events.redis_log import RedisLog
+from ops import retention
 from ops.trace import Trace
 from projectors.catalogue import chosen
 from projectors.loop import Loop
 from projectors.projector import Projection
+from projectors.ticks import TICKS
 from runtime.clock import SystemClock
 from runtime.errors import SettingError, Unreachable
 from runtime.lifecycle import Stop
@@ -34,6 +36,8 @@ async def run(settings: Settings, stop: Stop, names: Sequence[str], trace: Path 
     tracing = Trace(trace, SystemClock()) if trace else None
     followers: list[asyncio.Task[None]] = []
     async with asyncio.TaskGroup() as tasks:
+        if TICKS in projections:
+            tasks.create_task(retention.run(settings.database_url, settings.tick_retention_days, stop))
         while not stop.is_set():
             for projection, stream in await _pairs(projections, Reader(log, archive)):
                 pair = (projection.name, stream)

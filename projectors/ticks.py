@@ -129,7 +129,7 @@ class TickProjector:
         for ticks in self._ticks:
             for day in days_of(ticks):
                 if day not in self._days | self._new_days:
-                    await rows.run_flavoured("make_day", {"day": day})
+                    await rows.run("make_tick_day", {"day": day})
                     self._new_days.add(day)
         if self._ticks:
             await rows.load(

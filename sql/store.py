@@ -23,8 +23,8 @@ from typing import Any, LiteralString
 import msgspec
 
 from runtime.errors import LeaseLost, Unreachable
-from sql.pool import Connection, connect, flavour, reaching
-from sql.statements import of, statements
+from sql.pool import Connection, connect, reaching
+from sql.statements import statements
 
 LEASE_SECONDS = 10.0  # a frozen owner's pair waits this long for another; a dead one's does not
 COPY_HEAD = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
@@ -44,20 +44,15 @@ class Lease(msgspec.Struct):
 class Rows:
     """The inside of one transaction: statements by name, and binary loads."""
 
-    def __init__(self, connection: Connection, stream_id: int, flavour: str) -> None:
+    def __init__(self, connection: Connection, stream_id: int) -> None:
         """Made by `Store.begin`. stream_id: the short number of the lease's stream."""
         self._connection = connection
-        self._flavour = flavour
         self.stream_id = stream_id
 
     async def run(self, statement: LiteralString, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
         """Run a statement by its name; give its rows, if it has any."""
         cursor = await self._connection.execute(statements[statement], parameters)
         return await cursor.fetchall() if cursor.description else []
-
-    async def run_flavoured(self, statement: LiteralString, parameters: Mapping[str, Any]) -> None:
-        """Run the statement of this name as plain PostgreSQL or TimescaleDB has it."""
-        await self._connection.execute(of(self._flavour)[statement], parameters)
 
     async def run_many(self, statement: LiteralString, each: Iterable[Mapping[str, Any]]) -> None:
         """Run a statement by its name once for each set of parameters."""
@@ -86,7 +81,6 @@ class Store:
         self._database_url = database_url
         self._connection: Connection | None = None
         self._stream_ids: dict[str, int] = {}
-        self._flavour = ""
         # Of this machine, this process, and among its stores this one alone: it may take its own pair again.
         self.owner = f"{socket.gethostname()}:{os.getpid()}:{_started(os.getpid())}:{next(_marks)}"
 
@@ -137,7 +131,7 @@ class Store:
                 moved = await connection.execute(statements["move_checkpoint"], {**_pair(lease), **step})
                 if moved.rowcount != 1:
                     raise _lost(lease, None)
-                yield Rows(connection, stream_id, self._flavour)
+                yield Rows(connection, stream_id)
 
     @asynccontextmanager
     async def reading(self, stream: str) -> AsyncIterator[Rows]:
@@ -145,7 +139,7 @@ class Store:
         async with self._reached(f"state for {stream}") as connection:
             stream_id = await self._stream_id(connection, stream)
             async with connection.transaction():
-                yield Rows(connection, stream_id, self._flavour)
+                yield Rows(connection, stream_id)
 
     async def _stream_id(self, connection: Connection, stream: str) -> int:
         if stream not in self._stream_ids:
@@ -158,7 +152,6 @@ class Store:
             async with reaching(what):
                 if self._connection is None or self._connection.closed:
                     self._connection = await connect(self._database_url)
-                    self._flavour = await flavour(self._connection)
                 yield self._connection
         except Unreachable:
             await self.close()  # what the server thinks of it is not known; a new connection is

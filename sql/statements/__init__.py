@@ -1,7 +1,7 @@
 """Every SQL statement of Bahi by its name: one file a table, `-- name: purpose`, then the statement.
 
-`statements["move_checkpoint"]` is the only way to SQL. Parameters are bound, never pasted in; what differs between
-plain PostgreSQL and TimescaleDB lies in the folders of those names and is asked for with `of(flavour)`.
+`statements["move_checkpoint"]` is the only way to SQL. Parameters are bound, never pasted in. They are the same on
+plain PostgreSQL and on TimescaleDB: what differs lies behind functions of one name in `sql/migrations/0002_ticks.*`.
 """
 
 import re
@@ -10,7 +10,6 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from typing import LiteralString
 
-FLAVOURS = ("plain", "timescale")
 _HEAD = re.compile(r"^-- (?P<name>[a-z][a-z0-9_]*): (?P<purpose>\S.*)$", re.MULTILINE)
 
 
@@ -35,11 +34,4 @@ def _load(folder: Traversable) -> dict[str, LiteralString]:
     return found
 
 
-_ROOT = files("sql.statements")
-statements: Mapping[str, LiteralString] = _load(_ROOT)
-_OF_FLAVOUR = {flavour: _load(_ROOT.joinpath(flavour)) for flavour in FLAVOURS}
-
-
-def of(flavour: str) -> Mapping[str, LiteralString]:
-    """Give the statements that differ by flavour (`plain`, `timescale`); both have the same names."""
-    return _OF_FLAVOUR[flavour]
+statements: Mapping[str, LiteralString] = _load(files("sql.statements"))

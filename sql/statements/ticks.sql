@@ -2,3 +2,12 @@
 copy ticks (time, received_at, instrument_token, last_price, last_quantity, average_price, volume, buy_quantity,
             sell_quantity, oi, bid_price, bid_quantity, ask_price, ask_quantity, n, stream_id, flags)
 from stdin (format binary)
+
+-- make_tick_day: a place for one IST day of ticks, made beside and then attached, so that no reader waits
+select make_tick_day(%(day)s::date)
+
+-- drop_tick_days: drop the days of ticks that lie more than so many days before the newest day held; their names
+select drop_tick_days(%(days)s::integer) as part
+
+-- wait_briefly: a drop must not hold up those who load ticks while it waits for somebody who reads them
+select set_config('lock_timeout', '500ms', true)

@@ -13,10 +13,12 @@ import psycopg
 import pytest
 
 from events.event import Recorded
+from ops import retention
 from projectors.candles import CANDLES
 from projectors.ticks import TICKS
 from runtime.errors import SettingError
 from sql import migrate
+from sql.retention import drop_tick_days
 from sql.statements import statements
 from tests.frames import INFY, SECOND_NS, STREAM, USDINR, Packet, frame, recorded
 from tests.loops import Desk, ask
@@ -91,10 +93,6 @@ async def held(url: str) -> Counter[tuple[datetime, int]]:
 
 async def days_held(url: str) -> list[date]:
     return [row["day"] for row in await ask(url, statements["held_tick_days"])]
-
-
-async def drop_days(url: str, days: int) -> list[str]:
-    return [row["name"] for row in await ask(url, "select drop_tick_days(%s::integer) as name", days)]
 
 
 async def compress(url: str) -> None:
@@ -176,38 +174,48 @@ async def test_retention_counts_back_from_the_newest_day_that_has_ticks(desk: De
     times = [at(day, hour) for day in (0, 1, 2, 6, 7) for hour in (1, 10)]
     await desk.project(TICKS, log_of(times))
     await ask(url, "select make_tick_day('2026-05-30')")  # held, but empty: it does not count
-    dropped = await drop_days(url, 7)
+    dropped = await drop_tick_days(url, 7)
     wanted = {time for time in times if time >= at(1)}
     if await cut_at_midnight(url):
         assert dropped == ["ticks_20260413"]
         assert {time for time, _ in await held(url)} == wanted
     else:
         assert {time for time, _ in await held(url)} >= wanted
-    assert await drop_days(url, 7) == []
+    assert await drop_tick_days(url, 7) == []
 
 
 async def test_retention_of_one_day_keeps_the_newest(desk: Desk, url: str) -> None:
     await desk.project(TICKS, log_of([at(0, 10), at(1, 10), at(2, 3), at(2, 10)]))
-    await drop_days(url, 1)
+    await drop_tick_days(url, 1)
     assert {time for time, _ in await held(url)} >= {at(2, 3), at(2, 10)}
     assert at(0, 10) not in {time for time, _ in await held(url)}
 
 
 async def test_nothing_is_dropped_from_an_empty_table(url: str) -> None:
     await ask(url, "select make_tick_day('2026-04-13')")
-    assert await drop_days(url, 1) == []
+    assert await drop_tick_days(url, 1) == []
+
+
+async def test_a_drop_gives_way_to_somebody_who_reads(desk: Desk, url: str) -> None:
+    await desk.project(TICKS, log_of([at(0, 10), at(8, 10)]))
+    async with await psycopg.AsyncConnection.connect(url) as reader:
+        await reader.execute("select * from ticks")
+        assert await retention.look(url, 7) == retention.RETRY_SECONDS
+        assert len(await held(url)) == 2
+    assert await retention.look(url, 7) == retention.LOOK_SECONDS
+    assert {n for _, n in await held(url)} == {2}
 
 
 async def test_a_tick_of_a_dropped_day_is_held_again_until_the_next_drop(desk: Desk, url: str) -> None:
     await desk.write(log_of([at(0, 10), at(8, 10)]))
     async with desk.running(TICKS, STREAM) as running:
         await running.reached(2)
-        assert await drop_days(url, 7)
+        assert await drop_tick_days(url, 7)
         await desk.write(log_of([at(0, 11), at(8, 11)], first=3))
         await running.reached(4)
     assert await held(url) == Counter({(at(8, 10), 2): 1, (at(0, 11), 3): 1, (at(8, 11), 4): 1})
     assert await ask(url, "select * from parked_events") == []
-    assert await drop_days(url, 7)
+    assert await drop_tick_days(url, 7)
     assert {n for _, n in await held(url)} == {2, 4}
 
 
@@ -277,8 +285,8 @@ async def test_compressed_days_are_dropped_like_others(tmp_path: Path, timescale
     await needs_community(timescale_url)
     await Desk(timescale_url, tmp_path).project(TICKS, log_of([at(0, 10), at(1, 10), at(2, 10)]))
     await compress(timescale_url)
-    assert await drop_days(timescale_url, 2) == ["ticks_20260413"]
-    assert await drop_days(timescale_url, 1) == ["ticks_20260414"]
+    assert await drop_tick_days(timescale_url, 2) == ["ticks_20260413"]
+    assert await drop_tick_days(timescale_url, 1) == ["ticks_20260414"]
     assert {n for _, n in await held(timescale_url)} == {3}
 
 
