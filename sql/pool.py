@@ -19,6 +19,7 @@ CONNECT_SECONDS_MAX = 5
 RECONNECT_SECONDS_MAX = 5  # the pool doubles its waits up to this, and then tries anew at the next request
 DEAD_PEER_SECONDS_MAX = 5  # a cut network is noticed within this
 POOL_SIZE_MAX = 8
+APPLICATION = "bahi"
 
 _OPTIONS = " ".join(
     f"-c {name}={seconds}s"
@@ -53,15 +54,15 @@ def _parameters() -> dict[str, Any]:
         "autocommit": True,
         "connect_timeout": CONNECT_SECONDS_MAX,
         "options": _OPTIONS,
-        "application_name": "bahi",
+        "application_name": APPLICATION,
         **_KEEPALIVE,
     }
 
 
-async def connect(database_url: str) -> Connection:
-    """Give a connection of one's own, in autocommit. Raises Unreachable."""
+async def connect(database_url: str, name: str = APPLICATION) -> Connection:
+    """Give a connection of one's own, in autocommit, by which name the server knows it. Raises Unreachable."""
     async with reaching("a connection"):
-        return await psycopg.AsyncConnection.connect(database_url, **_parameters())
+        return await psycopg.AsyncConnection.connect(database_url, **{**_parameters(), "application_name": name})
 
 
 async def flavour(connection: Connection) -> str:

@@ -27,6 +27,7 @@ from sql.pool import Connection, connect, reaching
 from sql.statements import statements
 
 LEASE_SECONDS = 10.0  # a frozen owner's pair waits this long for another; a dead one's does not
+HOST_CHARACTERS_MAX = 30  # an owner is the name of its session, and PostgreSQL keeps 63 characters of one
 COPY_HEAD = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
 COPY_END = b"\xff\xff"
 _marks = itertools.count(1)
@@ -82,7 +83,8 @@ class Store:
         self._connection: Connection | None = None
         self._stream_ids: dict[str, int] = {}
         # Of this machine, this process, and among its stores this one alone: it may take its own pair again.
-        self.owner = f"{socket.gethostname()}:{os.getpid()}:{_started(os.getpid())}:{next(_marks)}"
+        # Also the name of its session; longer ones PostgreSQL would cut short.
+        self.owner = f"{_host()}:{os.getpid()}:{_started(os.getpid())}:{next(_marks)}"
 
     async def acquire(self, projector: str, stream: str) -> Lease | None:
         """Take a pair over, raising its epoch, or give None while another owner holds it. Raises Unreachable."""
@@ -91,6 +93,10 @@ class Store:
             await connection.execute(statements["add_checkpoint"], pair)
             found = await (await connection.execute(statements["read_checkpoint"], pair)).fetchone()
             gone = [found["owner"]] if found and found["owner"] and _is_dead(found["owner"]) else []
+            if found and found["owner"] not in (None, self.owner) and not found["held"]:
+                # Frozen in the middle of a COPY, it would hold the row for as long as it sleeps: PostgreSQL's time
+                # limits do not end a session that waits for the client's data.
+                await connection.execute(statements["end_owner"], {"owner": found["owner"]})
             wanted = {**pair, "owner": self.owner, "gone": [self.owner, *gone], "lease_seconds": LEASE_SECONDS}
             row = await (await connection.execute(statements["acquire_lease"], wanted)).fetchone()
             return Lease(projector, stream, row["epoch"], row["n"]) if row else None
@@ -151,7 +157,7 @@ class Store:
         try:
             async with reaching(what):
                 if self._connection is None or self._connection.closed:
-                    self._connection = await connect(self._database_url)
+                    self._connection = await connect(self._database_url, self.owner)
                 yield self._connection
         except Unreachable:
             await self.close()  # what the server thinks of it is not known; a new connection is
@@ -196,7 +202,11 @@ def _started(pid: int) -> str:
         return "0"
 
 
+def _host() -> str:
+    return socket.gethostname()[:HOST_CHARACTERS_MAX]
+
+
 def _is_dead(owner: str) -> bool:
     """Say whether an owner was a process of this machine that is no more; of other machines nothing is known."""
     host, pid, started, *_ = [*owner.split(":"), "", ""]
-    return host == socket.gethostname() and pid.isdigit() and started not in ("", "0") and _started(int(pid)) != started
+    return host == _host() and pid.isdigit() and started not in ("", "0") and _started(int(pid)) != started

@@ -9,6 +9,10 @@ where projector = %(projector)s and stream = %(stream)s
   and (lease_until < clock_timestamp() or owner is null or owner = any (%(gone)s))
 returning epoch, n
 
+-- end_owner: end the session of an owner whose lease ran out, with the transaction that it may be frozen in
+select pg_terminate_backend(pid) from pg_stat_activity
+where application_name = %(owner)s and pid <> pg_backend_pid()
+
 -- read_checkpoint: how a pair stands
 select n, epoch, owner, lease_until > clock_timestamp() as held
 from projection_checkpoints where projector = %(projector)s and stream = %(stream)s
