@@ -39,7 +39,8 @@ _FULL_BODY = f"V{FULL_BYTES}"
 _KINDS = np.array([KIND_OF_LENGTH.get(length, UNKNOWN) for length in range(1 << 16)])
 
 _BODY = tick.column("instrument_token")
-_EXCHANGE, _LAST_TRADE = tick.column("exchange_ns"), tick.column("last_trade_ns")
+_EXCHANGE = tick.column("exchange_ns")
+_TIMES = slice(tick.column("last_trade_ns"), _EXCHANGE + 1, _EXCHANGE - tick.column("last_trade_ns"))  # these two
 _PRICES = (
     slice(tick.column("last_price"), tick.column("average_price") + 1, 2),  # these two, and not the one between
     slice(tick.column("open"), tick.column("close") + 1),
@@ -82,12 +83,12 @@ def decode(frames: Sequence[Recorded]) -> tuple[tick.Ticks, list[Parked]]:
     if not frames:
         return np.empty(0, TICK), parked
     found = _alike([frame.payload for frame in frames]) or _Joined(frames).packets(parked)
-    n, at_ns = np.array([frame.n for frame in frames]), np.array([frame.at_ns for frame in frames])
+    n, at_ns = found.each([frame.n for frame in frames]), found.each([frame.at_ns for frame in frames])
     rows = np.empty((len(found.words), WORDS), np.int64)
     for start in range(0, len(rows), BLOCK_PACKETS):
         block = slice(start, start + BLOCK_PACKETS)
-        places = found.places[block]
-        rows[block] = _columns(found.words[block], found.kinds[block], n.take(places), at_ns.take(places)).T
+        parts = (each if isinstance(each, int) else each[block] for each in (found.kinds, n, at_ns))
+        rows[block] = _columns(found.words[block], *parts).T
     return rows.view(TICK)[:, 0], parked
 
 
@@ -102,11 +103,22 @@ def _too_short(frame: Recorded) -> Parked:
 
 
 class _Packets(msgspec.Struct, frozen=True):
-    """Packets of known length, in order: as the words of a full one, a row each; their kinds; their frames' places."""
+    """Packets of known length, in order, as the words of a full one, a row each. What all share is one number.
+
+    kinds: of each. places: of its frame in the batch; or how many packets each frame has.
+    """
 
     words: Words
-    kinds: Ints
-    places: Ints
+    kinds: Ints | int
+    places: Ints | int
+
+    def each(self, of_frames: list[int]) -> Ints | int:
+        """Give each packet what its frame has."""
+        if len(of_frames) == 1:
+            return of_frames[0]
+        if isinstance(self.places, int):
+            return np.array(of_frames).repeat(self.places)
+        return np.array(of_frames).take(self.places)
 
 
 def _alike(payloads: list[bytes]) -> _Packets | None:
@@ -123,7 +135,7 @@ def _alike(payloads: list[bytes]) -> _Packets | None:
         return None
     bodies = np.ndarray(grid, _FULL_BODY, raw, HEADER_BYTES + LENGTH_BYTES, strides)
     words: Words = bodies.copy().reshape(-1).view(">u4").reshape(-1, FULL_WORDS)
-    return _Packets(words, _KINDS.take(lengths.reshape(-1)), np.arange(len(payloads)).repeat(count))
+    return _Packets(words, tick.FULL, count)
 
 
 class _Joined:
@@ -212,7 +224,7 @@ def _cut(frame: Recorded, start: int, left: int) -> Parked:
     return Parked(frame.n, f"a cut frame: {rest}", frame.payload[start:], left)
 
 
-def _columns(words: Words, kinds: Ints, n: Ints, at_ns: Ints) -> Matrix:
+def _columns(words: Words, kinds: Ints | int, n: Ints | int, at_ns: Ints | int) -> Matrix:
     """Give packets as TICK's words, each of TICK's words a row of this matrix: numpy is quickest along rows."""
     columns = np.empty((WORDS, len(words)), np.int64)
     columns[0], columns[1], columns[3] = n, at_ns, kinds
@@ -235,8 +247,7 @@ def _mend_prices(columns: Matrix) -> None:
 def _mend_times(columns: Matrix) -> None:
     """Turn epoch seconds into nanoseconds and choose the tick's time."""
     at_ns, stamped = columns[1], columns[_EXCHANGE]
-    columns[_LAST_TRADE] *= NS_PER_SECOND
-    stamped *= NS_PER_SECOND
+    columns[_TIMES] *= NS_PER_SECOND
     good = (stamped >= TIME_MIN_NS) & (stamped <= at_ns + TIME_AHEAD_NS)
     if _all(good):
         columns[2], columns[4] = stamped, 0
