@@ -41,7 +41,7 @@ begin
        or exists (select from tick_chunks() where low < to_time and high > from_time) then
         return; -- what is missing TimescaleDB makes itself, cut to fit its neighbours
     end if;
-    execute format('create table %I (like ticks including defaults including storage)', part);
+    execute format('create table %I (like ticks including defaults including constraints including storage)', part);
     call attach_chunk('ticks', part::regclass, jsonb_build_object('time', jsonb_build_array(
         extract(epoch from from_time)::bigint * 1000000, extract(epoch from to_time)::bigint * 1000000)));
 end $$;
