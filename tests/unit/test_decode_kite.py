@@ -64,7 +64,7 @@ FRAMES = st.one_of(
 # ---- the same as the SDK ---------------------------------------------------------------------------------------
 
 
-@hypothesis_settings(deadline=None, max_examples=300)
+@hypothesis_settings(deadline=None, max_examples=150)
 @given(payloads=FRAMES)
 def test_every_field_is_what_the_sdk_reads(payloads: list[bytes]) -> None:
     decoded = decode(recorded(payloads))
@@ -168,7 +168,7 @@ def spoiled(draw: st.DrawFn) -> list[bytes]:
     return payloads
 
 
-@hypothesis_settings(deadline=None, max_examples=300)
+@hypothesis_settings(deadline=None, max_examples=150)
 @given(payloads=spoiled())
 def test_each_packet_is_a_tick_or_parked(payloads: list[bytes]) -> None:
     decoded = decode(recorded(payloads))
@@ -179,7 +179,7 @@ def test_each_packet_is_a_tick_or_parked(payloads: list[bytes]) -> None:
         assert all(part.payload in payload for part in parked)
 
 
-@hypothesis_settings(deadline=None, max_examples=300)
+@hypothesis_settings(deadline=None, max_examples=150)
 @given(payloads=spoiled())
 def test_a_batch_gives_what_its_frames_give_one_by_one(payloads: list[bytes]) -> None:
     frames = recorded(payloads, first=1001)
