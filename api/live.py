@@ -33,8 +33,8 @@ from runtime.waiting import Backoff
 STREAMS = "ticks-"  # the prefix of the streams that the hub follows
 READ_EVENTS_MAX = 512
 READ_BLOCK_MS = 1000  # a quiet stream's read; a stop does not wait for it
-# A read and its batch cost 0.2 ms whatever is in them. At 2,000 frames a second a pause takes eight at once, and a tenth
-# of a core instead of half; a quieter market does not feel it. A crowd of clients sets its own, slower pace.
+# A read and its batch cost 0.2 ms whatever is in them. At 2,000 frames a second a pause takes eight at once, and a
+# tenth of a core instead of half; a quieter market does not feel it. A crowd of clients sets its own, slower pace.
 PACE_SECONDS = 0.004
 CROWD_CLIENTS = 16
 DISCOVER_SECONDS = 2.0
