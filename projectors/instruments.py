@@ -45,6 +45,7 @@ class Dump(msgspec.Struct, frozen=True):
 
     n: int
     told: InstrumentsDump
+    day: date
     lines: list[Line]
 
 
@@ -71,7 +72,7 @@ class InstrumentProjector:
             if event.type == "instruments.dump.v1":
                 told = unpack(event, InstrumentsDump)
                 parts = self._parts.pop(told.dump, {})
-                self._dumps.append(Dump(event.n, told, read_csv(_body(event, told, parts))))
+                self._dumps.append(Dump(event.n, told, _day(told), read_csv(_body(told, parts))))
                 self._parts = {}  # parts of a dump that was cut short by a crash never get their end
             if not self._parts:
                 self._last = event.n
@@ -83,14 +84,14 @@ class InstrumentProjector:
     async def write(self, rows: Rows) -> None:
         """Compare each dump with what held until now."""
         for dump in self._dumps:
-            day = date.fromisoformat(dump.told.day)
             known = await rows.run("last_dump", {"broker": dump.told.broker})
-            if known and (known[0]["sha256"] == dump.told.sha256 or known[0]["day"] > day):
+            if known and (known[0]["sha256"] == dump.told.sha256 or known[0]["day"] > dump.day):
                 continue  # unchanged, or older than what holds
-            shared: dict[str, Any] = {"broker": dump.told.broker, "day": day}
+            shared: dict[str, Any] = {"broker": dump.told.broker, "day": dump.day}
             await rows.run("make_dump")
             await rows.load_text("copy_dump", dump.lines)
             await rows.run("forget_today", shared)
+            await rows.run("reopen_yesterday", shared)
             await rows.run("end_changed_instruments", shared)
             await rows.run("begin_instruments", shared)
             told = {"n": dump.n, "rows": dump.told.rows, "sha256": dump.told.sha256}
@@ -103,39 +104,65 @@ class InstrumentProjector:
         self._dumps = []
 
 
-def _body(event: Recorded, told: InstrumentsDump, parts: dict[int, bytes]) -> str:
+def _day(told: InstrumentsDump) -> date:
+    try:
+        return date.fromisoformat(told.day)
+    except ValueError as error:
+        raise BadEvent(f"the day of the dump {told.dump}", told.day, "run bahi instruments sync") from error
+
+
+def _body(told: InstrumentsDump, parts: dict[int, bytes]) -> str:
     missing = [part for part in range(1, told.parts + 1) if part not in parts]
     if missing:
         raise BadEvent(
             f"parts 1..{told.parts} of the dump {told.dump}", f"none of {missing}", "run bahi instruments sync"
         )
     packed = b"".join(parts[part] for part in range(1, told.parts + 1))
-    body = zstandard.ZstdDecompressor().decompress(packed, max_output_size=DUMP_BYTES_MAX)
+    try:
+        claimed = zstandard.get_frame_parameters(packed).content_size
+        if claimed > DUMP_BYTES_MAX:
+            raise BadEvent(
+                f"a dump of at most {DUMP_BYTES_MAX} bytes", f"{claimed} claimed", "look at the broker's dump"
+            )
+        body = zstandard.ZstdDecompressor().decompress(packed, max_output_size=DUMP_BYTES_MAX)
+        text = body.decode("utf-8")
+    except (zstandard.ZstdError, UnicodeDecodeError) as error:
+        raise BadEvent(f"the dump {told.dump} as text", str(error), "run bahi instruments sync") from error
     if hashlib.sha256(body).hexdigest() != told.sha256:
-        raise BadEvent(f"the dump {told.dump} as it came", f"another checksum at n = {event.n}", "run bahi verify")
-    return body.decode("utf-8")
+        raise BadEvent(f"the dump {told.dump} as it came", "another checksum", "run bahi verify")
+    return text
 
 
 def read_csv(text: str) -> list[Line]:
-    """Give the lines of a dump in the order of the table `dump`. Raises BadEvent for another set of columns."""
+    """Give the lines of a dump in the order of the table `dump`.
+
+    Raises BadEvent for another set of columns, and for none at all: that would end every instrument.
+    """
     lines = csv.reader(text.splitlines())
     head = tuple(next(lines, ()))
     if head != _COLUMNS:
         raise BadEvent(f"the columns {','.join(_COLUMNS)}", ",".join(head)[:200], "the broker changed its dump")
-    return list(_lines(lines))
+    found = list(_lines(lines))
+    if not found:
+        raise BadEvent("at least one instrument", "none", "the broker's dump is not ready: run bahi instruments sync")
+    return found
 
 
 def _lines(lines: Iterator[list[str]]) -> Iterator[Line]:
-    for number, line in enumerate(lines, start=2):
-        try:
-            token, exchange_token, symbol, name, _, expiry, strike, tick_size, lot_size, kind, segment, exchange = line
-            day = date.fromisoformat(expiry) if expiry else None
-            whole = (int(token), int(exchange_token), symbol, name, day)
-            yield (*whole, float(strike or 0), float(tick_size or 0), int(lot_size or 1), kind, segment, exchange)
-        except ValueError as error:
-            raise BadEvent(
-                f"an instrument in line {number}", f"{','.join(line)[:120]} ({error})", "see the dump"
-            ) from error
+    line: list[str] = []
+    try:
+        for line in lines:
+            yield _line(line)
+    except (ValueError, csv.Error) as error:
+        found = f"{','.join(line)[:120]} ({error})"
+        raise BadEvent("a line for each instrument", found, "look at the broker's dump") from error
+
+
+def _line(line: list[str]) -> Line:
+    token, exchange_token, symbol, name, _, expiry, strike, tick_size, lot_size, kind, segment, exchange = line
+    day = date.fromisoformat(expiry) if expiry else None
+    whole = (int(token), int(exchange_token), symbol, name, day)
+    return (*whole, float(strike or 0), float(tick_size or 0), int(lot_size or 1), kind, segment, exchange)
 
 
 INSTRUMENTS = Projection(NAME, lambda stream: stream == "reference", InstrumentProjector)

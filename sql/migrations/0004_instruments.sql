@@ -15,7 +15,7 @@ create table instruments (
     broker           text             not null,
     valid_from       date             not null,
     valid_to         date,
-    primary key (instrument_token, valid_from)
+    primary key (instrument_token, valid_from, broker)
 );
 create index instruments_symbol on instruments (tradingsymbol text_pattern_ops, exchange);
 create index instruments_now on instruments (exchange, instrument_type, expiry) where valid_to is null;

@@ -15,7 +15,7 @@ truncate dump
 select day, sha256 from instrument_dumps where broker = %(broker)s order by day desc limit 1
 
 -- end_changed_instruments: descriptions that the dump no longer has, or has otherwise, held until the day before
-update instruments held set valid_to = greatest(held.valid_from, %(day)s::date - 1)
+update instruments held set valid_to = %(day)s::date - 1
 where held.broker = %(broker)s and held.valid_to is null and held.valid_from < %(day)s
   and not exists (
     select from dump
@@ -27,6 +27,9 @@ where held.broker = %(broker)s and held.valid_to is null and held.valid_from < %
 
 -- forget_today: a second dump of the same day replaces what the first one began
 delete from instruments where broker = %(broker)s and valid_from = %(day)s
+
+-- reopen_yesterday: a second dump of the same day replaces what the first one ended
+update instruments set valid_to = null where broker = %(broker)s and valid_to = %(day)s::date - 1
 
 -- begin_instruments: descriptions that are new on this day
 insert into instruments (instrument_token, exchange, tradingsymbol, name, segment, instrument_type, expiry, strike,
