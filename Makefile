@@ -14,7 +14,7 @@ up: .venv/installed ## Start everything on embedded servers with the sandbox exc
 	@exec .venv/bin/bahi up
 
 test: .venv/installed ## Run the test suite on real Redis and PostgreSQL that the tests start themselves
-	@.venv/bin/pytest -n $(TEST_WORKERS) $(ARGS)
+	@.venv/bin/pytest -n $(TEST_WORKERS) --dist worksteal $(ARGS)
 
 prove: .venv/installed ## Run every acceptance check at full length and write a table of the results
 	@.venv/bin/python -m pytest -p tests.acceptance.report -m prove --prove-report=$(PROVE_REPORT) tests/acceptance $(ARGS)

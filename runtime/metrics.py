@@ -109,11 +109,6 @@ PROJECTOR_LAG = gauge(
     "projector",
     "stream",
 )
-PROJECTOR_ROWS = counter(
-    "bahi_projector_rows_total",
-    "Rows committed",
-    "projector",
-)
 PROJECTOR_COMMIT_SECONDS = histogram(
     "bahi_projector_commit_seconds",
     "Time for one transaction, checkpoint and rows: the speed of PostgreSQL",

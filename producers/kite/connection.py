@@ -30,6 +30,7 @@ from runtime.metrics import (
     FEED_BYTES,
     FEED_CONNECTED,
     FEED_FRAMES,
+    FEED_HELD,
     FEED_INSTRUMENTS,
     FEED_LAST_MESSAGE,
     FEED_LOSSES,
@@ -147,6 +148,7 @@ class Connection:
 
     def hold(self) -> None:
         """Read the socket no further."""
+        FEED_HELD.labels(self.stream).inc()
         if self._ticker and self._ticker.ws and self._ticker.ws.transport:
             self._ticker.ws.transport.pauseProducing()
 

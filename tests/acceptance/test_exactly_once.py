@@ -53,6 +53,12 @@ def drop_socket(stack: Stack) -> None:
     stack.misbehave("drop")
 
 
+def further(stack: Stack) -> Callable[[], bool]:
+    """Give the question whether 200 more events are in the tables than now."""
+    at = stack.checkpoint("ticks")
+    return lambda: stack.checkpoint("ticks") > at + 200
+
+
 FAULTS = {
     "kill ticks": kill("ticks"),
     "kill project": kill("project"),
@@ -149,9 +155,7 @@ def test_a_frozen_owner_writes_nothing_after_its_lease(
             stack.signal(first, signal.SIGSTOP)
             if second not in stack.processes:
                 stack.start(second)
-            at = stack.checkpoint("ticks")
-            stack.wait("the other one goes on", lambda at=at: stack.checkpoint("ticks") > at + 200)  # type: ignore[misc]
+            stack.wait("the other one goes on", further(stack))
             stack.signal(first, signal.SIGCONT)
-            at = stack.checkpoint("ticks")
-            stack.wait("both live, one works", lambda at=at: stack.checkpoint("ticks") > at + 200)  # type: ignore[misc]
+            stack.wait("both live, one works", further(stack))
         tell(settle(stack), record_property)
