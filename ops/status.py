@@ -101,7 +101,7 @@ def _projectors(streams: Iterable[StreamFacts]) -> Table:
                 f"{each.n:,}",
                 f"{each.lag_events:,}",
                 Text(f"{each.lag_seconds:.1f} s", "" if each.lag_seconds <= LAG_SECONDS_FINE else "bold red"),
-                (each.owner or NONE).rpartition(":")[0] if each.held else Text("nobody", "bold red"),
+                ":".join((each.owner or NONE).split(":")[:2]) if each.held else Text("nobody", "bold red"),
             )
     return table
 

@@ -5,7 +5,10 @@ packet its length u16 and body, big-endian; token and last price are the first t
 """
 
 import struct
+from functools import lru_cache
 from typing import NamedTuple
+
+import numpy as np
 
 from ops.verify.entries import FRAME, Entry
 
@@ -24,17 +27,32 @@ TIME_MIN_NS = 946_684_800 * SECOND_NS  # 2000-01-01 UTC
 
 
 class Frame(NamedTuple):
-    """What a frame holds. declared: packets by its header; packets: (length, offset) of the readable ones."""
+    """What a frame holds.
+
+    declared: packets by its header; packets: (length, offset) of the readable ones; unread: those of unknown length,
+    and those that a cut took away; length: where all packets have one and none is unread, else 0.
+    """
 
     declared: int
     packets: list[tuple[int, int]]
     unread: int
+    length: int = 0
+
+
+@lru_cache(maxsize=4096)
+def _even(count: int, length: int) -> Frame:
+    return Frame(count, [(length, 4 + place * (2 + length)) for place in range(count)], 0, length)
 
 
 def take_apart(payload: bytes) -> Frame:
-    """Find the packets of a frame. unread: those of unknown length, and those that a cut took away."""
+    """Find the packets of a frame."""
     size = len(payload)
     left = declared = int.from_bytes(payload[:2], "big") if size >= 2 else 0
+    first = payload[2:4]
+    step = 2 + int.from_bytes(first, "big")
+    even = left > 0 and step - 2 in KNOWN and size == 2 + left * step
+    if even and payload[2::step] == first[:1] * left and payload[3::step] == first[1:] * left:
+        return _even(left, step - 2)  # the usual frame: all packets of one length
     packets: list[tuple[int, int]] = []
     unread, at = 0, 2
     while left and at + 2 <= size:
@@ -62,6 +80,18 @@ def time_ns(payload: bytes, length: int, offset: int, at_ns: int) -> int:
         return at_ns
     stamped: int = WORD.unpack_from(payload, offset + place)[0] * SECOND_NS
     return stamped if TIME_MIN_NS <= stamped <= at_ns + DAY_NS else at_ns
+
+
+def count_since(payload: bytes, frame: Frame, at_ns: int, from_ns: int) -> int:
+    """Give how many of a frame's readable packets have a time of at least from_ns."""
+    place = TIME_OFFSET.get(frame.length)
+    if place is not None:
+        count, step = len(frame.packets), 2 + frame.length
+        stamps = np.ndarray((count,), ">u4", payload, 4 + place, (step,))
+        low, high = int(stamps.min()) * SECOND_NS, int(stamps.max()) * SECOND_NS
+        if max(from_ns, TIME_MIN_NS) <= low <= high <= at_ns + DAY_NS:
+            return count
+    return sum(time_ns(payload, *packet, at_ns) >= from_ns for packet in frame.packets)
 
 
 def price(token: int, paise: int) -> float:

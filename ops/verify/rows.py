@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ops.verify.entries import Entry
-from ops.verify.frames import Frame, time_ns
+from ops.verify.frames import Frame, count_since
 from ops.verify.report import Findings, Range, StreamReport
 from ops.verify.tables import StreamRows
 
@@ -46,7 +46,7 @@ class RowAccount:
             self._park(frame.declared)
             return 0
         self._compare_parked(entry.n, frame.unread, parked.packets if parked else 0)
-        current = sum(time_ns(entry.payload, *packet, entry.at_ns) >= self._from_ns for packet in frame.packets)
+        current = count_since(entry.payload, frame, entry.at_ns, self._from_ns)
         self._report.expired += len(frame.packets) - current
         return current
 
