@@ -5,7 +5,6 @@
 is: at this time (UTC epoch nanoseconds) the projector had committed the stream up to this n.
 """
 
-from collections.abc import Iterator
 from pathlib import Path
 
 from projectors.loop import Loop
@@ -13,11 +12,11 @@ from runtime.clock import Clock
 
 
 class Trace:
-    """The file; its lines reach the disk when the buffer is full, and at the end."""
+    """The file, a line at a time."""
 
     def __init__(self, path: Path, clock: Clock) -> None:
-        """Begin a new file."""
-        self._file = path.open("w", encoding="ascii")
+        """Go on behind what the file holds."""
+        self._file = path.open("a", buffering=1, encoding="ascii")
         self._clock = clock
 
     async def follow(self, loop: Loop) -> None:
@@ -29,14 +28,26 @@ class Trace:
             self._file.write(f"{self._clock.now_ns()} {loop.projection.name} {loop.stream} {n}\n")
 
     def close(self) -> None:
-        """Write the rest."""
+        """Write no more."""
         self._file.close()
 
 
-def read(path: Path, projector: str, stream: str) -> Iterator[tuple[int, int]]:
-    """Give (time in ns, n) of each commit of one pair, in order."""
-    with path.open(encoding="ascii") as lines:
-        for line in lines:
-            words = line.split()
-            if words[1:3] == [projector, stream]:
-                yield int(words[0]), int(words[3])
+class Commits:
+    """The commits of one pair, as they come into the file."""
+
+    def __init__(self, path: Path, projector: str, stream: str) -> None:
+        """Take them from the file's beginning; it may not be there yet."""
+        self.found: list[tuple[int, int]] = []  # (time in ns, n), in order
+        self._path, self._pair, self._offset = path, [projector, stream], 0
+
+    def look(self) -> int:
+        """Read what has come since; give the n that is committed, 0 where none is."""
+        if self._path.exists():
+            with self._path.open("rb") as file:
+                file.seek(self._offset)
+                whole = file.read().rpartition(b"\n")[0]
+            self._offset += len(whole) + 1 if whole else 0
+            for words in (line.split() for line in whole.decode("ascii").splitlines()):
+                if words[1:3] == self._pair:
+                    self.found.append((int(words[0]), int(words[3])))
+        return self.found[-1][1] if self.found else 0

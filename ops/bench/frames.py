@@ -28,6 +28,11 @@ class Source:
         self._order = tradable[turns(len(tradable), SEED)]
         self._place, self._rate, self._now_ns = 0, rate, start_ns
 
+    @property
+    def tokens(self) -> list[int]:
+        """Give the instruments that tick."""
+        return [self.market.instruments[place].instrument_token for place in sorted(set(self._order.tolist()))]
+
     def packets(self, count: int) -> tuple[np.ndarray[tuple[int, int], np.dtype[np.uint8]], int]:
         """Give the next (count, 184) packets and the time at which they were sent."""
         which = self._order[np.arange(self._place, self._place + count) % len(self._order)]

@@ -53,6 +53,9 @@ class Case(msgspec.Struct, frozen=True):
     note: str = ""
 
 
+Bench = Callable[[Say], list[Case]]
+
+
 def alternate(ours: Rate, limit: Rate, rounds: int = ROUNDS) -> tuple[list[float], list[float]]:
     """Measure both in turns, after a round that does not count."""
     values, limits = [], []

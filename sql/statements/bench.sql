@@ -1,2 +1,9 @@
 -- empty_ticks: before each round of a benchmark, on a server of its own
 truncate ticks
+
+-- fold_ticks: one-minute candles of all ticks that are held, as SQL makes them: what folding in memory is measured against
+select instrument_token, date_trunc('minute', time) as bucket,
+       (array_agg(last_price order by n))[1] as open, max(last_price) as high, min(last_price) as low,
+       (array_agg(last_price order by n desc))[1] as close, max(volume) - min(volume) as volume,
+       (array_agg(oi order by n desc))[1] as oi, count(*) as tick_count
+from ticks group by 1, 2
