@@ -41,12 +41,13 @@ async def run(settings: Settings, stop: Stop, names: Sequence[str], trace: Path 
         while not stop.is_set():
             for projection, stream in await _pairs(projections, Reader(log, archive)):
                 pair = (projection.name, stream)
-                if pair not in running:
-                    store = Store(settings.database_url)
-                    loop = Loop(projection, stream, store, Reader(log, archive), SystemClock(), log, stop)
-                    running[pair] = tasks.create_task(loop.run())
-                    if tracing:
-                        followers.append(tasks.create_task(tracing.follow(loop)))
+                if pair in running:
+                    continue
+                store = Store(settings.database_url)
+                loop = Loop(projection, stream, store, Reader(log, archive), SystemClock(), log, stop)
+                running[pair] = tasks.create_task(loop.run())
+                if tracing:
+                    followers.append(tasks.create_task(tracing.follow(loop)))
             await stop.pause(LOOK_SECONDS)
         for follower in followers:
             follower.cancel()
