@@ -18,7 +18,7 @@ class CuttingProxy:
     late      the connection is cut, and the server hears it after it has answered others
     """
 
-    def __init__(self, host: str, port: int, share: float, seed: int) -> None:
+    def __init__(self, host: str, port: int, share: float, seed: float) -> None:
         self._host, self._port, self.share = host, port, share
         self._random = random.Random(seed)
         self._late: list[tuple[asyncio.StreamWriter, bytes]] = []
@@ -75,16 +75,15 @@ class CuttingProxy:
             to_server, piece = self._late.pop(0)
             to_server.write(piece)
 
-    def close(self) -> None:
-        """Cut everything."""
-        for task in self._serving:
-            task.cancel()
+    async def close(self) -> None:
+        """Cut everything, and wait until nobody carries anything."""
         for writer in self._open:
             writer.close()
+        await asyncio.gather(*self._serving, return_exceptions=True)
 
 
 @contextlib.asynccontextmanager
-async def cutting_proxy(url: str, share: float, seed: int) -> AsyncIterator[tuple[str, CuttingProxy]]:
+async def cutting_proxy(url: str, share: float, seed: float) -> AsyncIterator[tuple[str, CuttingProxy]]:
     """Yield the URL of a proxy before the server of `url`, and the proxy."""
     parts = urlsplit(url)
     assert parts.hostname is not None
@@ -97,4 +96,4 @@ async def cutting_proxy(url: str, share: float, seed: int) -> AsyncIterator[tupl
         yield urlunsplit(parts._replace(netloc=place)), proxy
     finally:
         server.close()
-        proxy.close()
+        await proxy.close()
