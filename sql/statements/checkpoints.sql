@@ -37,9 +37,6 @@ where projector = %(projector)s and stream = %(stream)s and epoch = %(epoch)s
 -- highest_checkpoint: the highest n that any projector has of a stream
 select coalesce(max(n), 0) as n from projection_checkpoints where stream = %(stream)s
 
--- raise_epochs: after a restore from a backup, or a writer's takeover: no batch in anyone's memory counts any more
-update projection_checkpoints set epoch = epoch + %(by)s
-
 -- add_stream: give a stream its short number; each call draws one of 32,767, also where the stream has one already
 insert into streams (stream) values (%(stream)s) on conflict (stream) do nothing
 
