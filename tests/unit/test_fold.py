@@ -67,12 +67,15 @@ def candles(folded: Folded) -> dict[tuple[int, int], Candle]:
     found = {}
     for i, token in enumerate(folded.instrument_token.tolist()):
         scale = PRICES_OF_PAISE.get(token, 100)
-        prices = [round(float(column[i]) * scale) for column in (folded.open, folded.high, folded.low, folded.close)]
+        columns = (folded.open, folded.high, folded.low, folded.close)
+        opened, high, low, closed = (round(float(column[i]) * scale) for column in columns)
         oi = int(folded.oi[i])
-        numbers = [int(column[i]) for column in (folded.tick_count, folded.late, folded.falls)]
+        count, late, falls = (int(column[i]) for column in (folded.tick_count, folded.late, folded.falls))
         key = (token, int(folded.minute_ns[i]))
         assert key not in found, "one candle an instrument and minute"
-        found[key] = Candle(*prices, int(folded.volume[i]), None if oi < 0 else oi, *numbers)
+        found[key] = Candle(
+            opened, high, low, closed, int(folded.volume[i]), None if oi < 0 else oi, count, late, falls
+        )
     return found
 
 
