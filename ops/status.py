@@ -14,6 +14,7 @@ from ops.facts.streams import FeedFacts, StreamFacts
 
 LAG_SECONDS_FINE = 5.0  # invariant 8
 MIB = 1024 * 1024
+MINUTE_SECONDS = 60
 NONE = "-"
 
 
@@ -61,7 +62,7 @@ def _head(facts: Facts) -> Text:
 
 
 def _feeds(feeds: Iterable[FeedFacts]) -> Table:
-    table = _table("feed", "state", "ticks/s", "frames/s", "instruments", "last message", "gap")
+    table = _table("feed", "state", "ticks/s", "frames/s", "instruments", "heard", "gap")
     for feed in feeds:
         table.add_row(
             feed.stream,
@@ -69,14 +70,14 @@ def _feeds(feeds: Iterable[FeedFacts]) -> Table:
             f"{feed.ticks_per_second:,.1f}",
             f"{feed.frames_per_second:,.1f}",
             NONE if feed.instruments is None else f"{feed.instruments:,}",
-            _ago(feed.last_message_seconds),
+            f"{_seconds(feed.last_message_seconds)} ago" if feed.last_message_seconds is not None else NONE,
             "open" if feed.gap_from_ns else NONE,
         )
     return table
 
 
 def _streams(streams: Iterable[StreamFacts]) -> Table:
-    table = _table("stream", "last n", "spool", "Redis", "trimmed", "archived", "oldest unarchived", "spool MiB")
+    table = _table("stream", "last n", "spool", "Redis", "trimmed", "archived", "unarchived")
     for each in streams:
         table.add_row(
             each.stream,
@@ -85,8 +86,7 @@ def _streams(streams: Iterable[StreamFacts]) -> Table:
             _number(each.redis_last),
             _number(each.trimmed),
             _number(each.archived),
-            _ago(each.unarchived_seconds),
-            f"{each.spool_bytes / MIB:.1f}",
+            _seconds(each.unarchived_seconds),
         )
     return table
 
@@ -132,8 +132,8 @@ def _living(facts: Facts) -> list[tuple[str, int]]:
     return [(each.name, each.pid) for each in facts.processes if each.running]
 
 
-def _ago(seconds: float | None) -> str:
-    return NONE if seconds is None else f"{seconds:,.1f} s ago"
+def _seconds(seconds: float | None) -> str:
+    return NONE if seconds is None else f"{seconds:,.1f} s" if seconds < MINUTE_SECONDS else f"{seconds / 60:,.0f} min"
 
 
 def _number(value: int | None) -> str:
@@ -144,5 +144,7 @@ def _table(first: str, *others: str) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column(first, no_wrap=True)
     for name in others:
-        table.add_column(name, justify="left" if name in ("state", "of", "owner", "version", "about") else "right")
+        table.add_column(
+            name, no_wrap=True, justify="left" if name in ("state", "of", "owner", "version", "about") else "right"
+        )
     return table
