@@ -90,8 +90,9 @@ class Store:
         """Take a pair over, raising its epoch, or give None while another owner holds it. Raises Unreachable."""
         pair = {"projector": projector, "stream": stream}
         async with self._reached(f"lease of {projector} on {stream}") as connection:
-            await connection.execute(statements["add_checkpoint"], pair)
             found = await (await connection.execute(statements["read_checkpoint"], pair)).fetchone()
+            if found is None:  # asked before: adding would wait for a transaction that holds the row
+                await connection.execute(statements["add_checkpoint"], pair)
             gone = [found["owner"]] if found and found["owner"] and _is_dead(found["owner"]) else []
             if found and found["owner"] not in (None, self.owner) and not found["held"]:
                 # Frozen in the middle of a COPY, it would hold the row for as long as it sleeps: PostgreSQL's time
