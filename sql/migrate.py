@@ -5,6 +5,7 @@ and its line in `bahi_migrations` commit together. A file that was changed after
 """
 
 import hashlib
+import re
 from importlib.resources import files
 from typing import Any, LiteralString
 
@@ -15,6 +16,8 @@ from sql.pool import Connection, connect, reaching
 from sql.statements import statements
 
 SERVER_MIN = 15
+TIMESCALE_MIN = (2, 21)  # the first that attaches a table as a chunk
+EDITIONS = {"timescale": "Community", "apache": "Apache edition"}
 
 
 class Migration(msgspec.Struct, frozen=True):
@@ -32,10 +35,11 @@ class Migration(msgspec.Struct, frozen=True):
 
 
 class Report(msgspec.Struct, frozen=True):
-    """What `run` found and did."""
+    """What `run` found and did. timescale: its version and edition, None without it."""
 
     server: str
     flavour: str
+    timescale: str | None
     applied: list[str]
     version: int
 
@@ -67,7 +71,8 @@ async def _run(connection: Connection) -> Report:
     server = await _one(connection, "server_version")
     if int(server["number"]) < SERVER_MIN * 10000:
         raise SettingError(f"PostgreSQL {SERVER_MIN} or later", server["version"], "point DATABASE_URL at a newer one")
-    flavour = "timescale" if server["license"] else "plain"
+    timescale = _timescale(server)
+    flavour = "timescale" if timescale else "plain"
     applied = []
     async with connection.transaction():
         await connection.execute(statements["lock_migrations"])
@@ -82,7 +87,18 @@ async def _run(connection: Connection) -> Report:
                 keep = {"number": each.number, "name": each.name, "flavour": flavour, "sha256": each.sha256}
                 await connection.execute(statements["keep_migration"], keep)
                 applied.append(f"{each.number:04d}_{each.name}")
-    return Report(server["version"], flavour, applied, len(wanted))
+    return Report(server["version"], flavour, timescale, applied, len(wanted))
+
+
+def _timescale(server: dict[str, str | None]) -> str | None:
+    found = server["timescale"]
+    if found is None:
+        return None
+    numbers = tuple(int(each) for each in re.findall(r"\d+", found)[:2])
+    if numbers < TIMESCALE_MIN:
+        wanted = "TimescaleDB {}.{} or later".format(*TIMESCALE_MIN)
+        raise SettingError(wanted, found, "update the extension, or point DATABASE_URL at another server")
+    return f"{found} {EDITIONS.get(server['license'] or '', server['license'])}"
 
 
 def _compare(done: dict[int, dict[str, str]], wanted: list[Migration]) -> None:

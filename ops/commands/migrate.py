@@ -17,6 +17,7 @@ def command() -> int:
     async def work(_stop: Stop) -> None:
         report = await migrate.run(database_url)
         applied = ", ".join(report.applied) or "nothing, it was up to date"
-        print(f"{report.server}, {report.flavour}; tables at version {report.version}; applied: {applied}", flush=True)
+        kind = f"TimescaleDB {report.timescale}" if report.timescale else "plain"
+        print(f"{report.server}, {kind}; tables at version {report.version}; applied: {applied}", flush=True)
 
     return lifecycle.run("migrate", work)

@@ -1,5 +1,5 @@
 -- Ticks, a hypertable with a chunk for each IST day, compressed a day after its end.
--- Needs: TimescaleDB 2.22 or later. The Apache edition can neither attach a chunk nor compress one: there TimescaleDB
+-- Needs: TimescaleDB 2.21 or later. The Apache edition can neither attach a chunk nor compress one: there TimescaleDB
 -- cuts its own chunks at 05:30 IST (00:00 UTC), when no exchange is open, and a day is dropped up to a day later.
 
 create table ticks (

@@ -1,7 +1,8 @@
 -- server_version: what server this is, and whether it has TimescaleDB
-select current_setting('server_version_num') as number, version() as version,
-       case when exists (select from pg_extension where extname = 'timescaledb')
+select current_setting('server_version_num') as number, version() as version, extversion as timescale,
+       case when extversion is not null
             then coalesce(current_setting('timescaledb.license', true), 'apache') end as license
+from (values (1)) always left join pg_extension on extname = 'timescaledb'
 
 -- lock_migrations: one migration at a time
 select pg_advisory_xact_lock(hashtext('bahi migrations'))

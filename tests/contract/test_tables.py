@@ -106,7 +106,9 @@ async def compress(url: str) -> None:
 async def test_migrations_run_once_and_say_what_they_found(url: str) -> None:
     again = await migrate.run(url)
     assert again.applied == []
-    assert again.flavour == ("plain" if await edition(url) == "plain" else "timescale")
+    kind = await edition(url)
+    assert again.flavour == ("plain" if kind == "plain" else "timescale")
+    assert (again.timescale or "").partition(" ")[2] == migrate.EDITIONS.get(kind, "")
     assert again.version == await migrate.version(url) == len(migrate.migrations(again.flavour))
 
 
@@ -114,6 +116,14 @@ async def test_a_migration_that_was_changed_after_it_ran_is_refused(url: str) ->
     await ask(url, "update bahi_migrations set sha256 = 'of another text' where number = 2")
     with pytest.raises(SettingError, match="0002_ticks as it ran"):
         await migrate.run(url)
+
+
+async def test_a_timescaledb_that_is_too_old_is_named(database_url: str) -> None:
+    columns = "oid, extname, extowner, extnamespace, extrelocatable, extversion"
+    values = "1, 'timescaledb', 10, 'public'::regnamespace, false, '2.20.3'"
+    await ask(database_url, f"insert into pg_extension ({columns}) values ({values})")
+    with pytest.raises(SettingError, match=r"TimescaleDB 2\.21 or later.*2\.20\.3"):
+        await migrate.run(database_url)
 
 
 async def test_the_tables_have_the_columns_of_the_contract(url: str) -> None:
