@@ -12,16 +12,21 @@ from collections.abc import Callable
 from events.event import Event
 
 WAITING_BYTES_MAX = 16 * 1024 * 1024  # some seconds of the busiest feed; more would only hide a dead disk
-LET_BYTES = WAITING_BYTES_MAX // 2
 EVENT_BYTES_COST = 256  # what an event costs beside its payload, so that many small ones are bounded too
 
 
 class Handover:
     """One connection's queue between its thread and the loop."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, hold: Callable[[], None], let: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        hold: Callable[[], None],
+        let: Callable[[], None],
+        bytes_max: int = WAITING_BYTES_MAX,
+    ) -> None:
         """hold, let: called in the putting and in the loop's thread; both must be quick and thread-safe."""
-        self._loop, self._hold, self._let = loop, hold, let
+        self._loop, self._hold, self._let, self._bytes_max = loop, hold, let, bytes_max
         self._waiting: deque[Event] = deque()
         self._lock = threading.Lock()
         self._bytes = 0
@@ -45,7 +50,7 @@ class Handover:
             first = not self._waiting
             self._waiting.append(event)
             self._bytes += _cost(event)
-            hold = not self._held and self._bytes >= WAITING_BYTES_MAX
+            hold = not self._held and self._bytes >= self._bytes_max
             self._held = self._held or hold
         if hold:
             self._hold()
@@ -65,7 +70,7 @@ class Handover:
         """These are on disk: let the socket go on once there is room."""
         with self._lock:
             self._bytes -= sum(_cost(event) for event in events)
-            let = self._held and self._bytes <= LET_BYTES
+            let = self._held and self._bytes <= self._bytes_max // 2
             self._held = self._held and not let
             if self._bytes == 0:
                 self._none.set()

@@ -6,7 +6,7 @@ A refused token stops nothing: it is said, and the worker waits for `bahi login`
 """
 
 import asyncio
-from datetime import UTC, date, datetime, time, timedelta, timezone
+from datetime import UTC, datetime
 
 from events.archive import Archive
 from events.messages import Sync, unpack
@@ -18,6 +18,7 @@ from events.writer import Writer
 from producers import requests
 from producers.kite import dump
 from producers.kite.address import SANDBOX, SANDBOX_SECRET, Address, Tokens, reachable
+from producers.kite.hours import DUMP_TIME, IST, TOKEN_END, business_day
 from producers.kite.rest import Rest
 from runtime.clock import Clock, SystemClock
 from runtime.errors import BadInput, SettingError, TokenRefused, Unreachable
@@ -30,9 +31,6 @@ from runtime.waiting import Backoff
 STREAM = "reference"
 LOOK_SECONDS = 0.5  # how often requests, vault and schedule are looked at
 RETRY_SECONDS_MAX = 30.0  # a pull that fails is tried again this often at the most
-IST = timezone(timedelta(hours=5, minutes=30))
-DUMP_TIME = time(8, 35)  # Kite remakes its dump daily at about 08:30 IST (Kite Connect v3, "Instruments")
-TOKEN_END = time(6, 0)  # an access token ends at about 06:00 IST (Kite Connect v3, "User")
 
 _log = get("sync")
 
@@ -42,12 +40,6 @@ class Kept(requests.State, kw_only=True):
 
     dump_day: str = ""
     login_day: str = ""
-
-
-def business_day(now: datetime, turns: time) -> date:
-    """Give the IST day of `now`, where a day begins at `turns`."""
-    local = now.astimezone(IST)
-    return local.date() - timedelta(days=local.time() < turns)
 
 
 class Worker:

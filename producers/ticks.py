@@ -7,8 +7,10 @@ Neither Redis nor PostgreSQL is needed once a stream exists: ticks go on into th
 
 import asyncio
 import uuid
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime
 from pathlib import Path
+
+import msgspec
 
 from events.archive import Archive
 from events.event import Recorded
@@ -24,11 +26,12 @@ from producers.handover import Handover
 from producers.kite import reactor
 from producers.kite.address import SANDBOX, Address, Tokens, reachable
 from producers.kite.connection import Connection
+from producers.kite.hours import DUMP_TIME, IST, business_day
 from producers.kite.master import Master, is_token
 from producers.kite.rest import Rest
 from producers.subscriptions import Wanted
 from runtime.clock import SystemClock
-from runtime.errors import BadInput, SettingError, TokenRefused, Unreachable
+from runtime.errors import BadInput, Halt, SettingError, TokenRefused, Unreachable
 from runtime.lifecycle import Stop
 from runtime.log import get
 from runtime.settings import Settings
@@ -38,7 +41,6 @@ BEAT_SECONDS = 1.0  # what the log calls a beat
 MASTER_SECONDS_MIN = 60.0  # an unknown name asks for the dump again, at most this often
 MASTER_RETRY_SECONDS = 2.0  # while there is no dump at all
 DRAIN_SECONDS_MAX = 3.0  # at the stop, for what is handed over to reach the disk
-IST = timezone(timedelta(hours=5, minutes=30))
 
 _log = get("ticks")
 
@@ -79,7 +81,9 @@ class Ticker:
         self._lines: dict[int, Line] = {}
         self._master: Master | None = None
         self._master_at = -MASTER_SECONDS_MIN
-        self._said = ""
+        self._master_day = ""  # the business day of the dump, ISO
+        self._learning: asyncio.Task[None] | None = None
+        self._said: dict[str, str] = {}
 
     async def run(self, stop: Stop) -> None:
         """Take ticks until the stop."""
@@ -91,7 +95,7 @@ class Ticker:
                 await self._look(tasks, work)
                 await stop.pause(LOOK_SECONDS)
             await self._end()
-            for task in work:
+            for task in (*work, *filter(None, [self._learning])):
                 task.cancel()
         for line in self._lines.values():
             await line.writer.close()
@@ -136,19 +140,22 @@ class Ticker:
     async def _look(self, tasks: asyncio.TaskGroup, work: list[asyncio.Task[None]]) -> None:
         """Follow requests, the vault and the dump; give each connection what it should hold."""
         await self._follow()
-        await self._learn()
+        if self._learning is None or self._learning.done():  # beside: a slow REST holds nothing up
+            self._learning = tasks.create_task(self._learn())
         today = datetime.now(UTC).astimezone(IST).date()
-        before = dict(self._wanted.assigned)
+        before = msgspec.json.encode(self._wanted)
         places, left_out = subscriptions.assign(self._wanted, self._chosen(), today)
         if left_out:
             limit = subscriptions.CONNECTIONS_MAX * subscriptions.CONNECTION_INSTRUMENTS_MAX
             self._say("ticks.too_many", found=f"{len(left_out)} instruments above the broker's limit of {limit}")
-        if self._wanted.assigned != before:
+        else:
+            self._heal("ticks.too_many")
+        if msgspec.json.encode(self._wanted) != before:
             await asyncio.to_thread(requests.keep, self._path, self._wanted)
-        for number, tokens in places.items():
+        for number in sorted({*places, *self._lines}):
             if number not in self._lines:
                 await self._open_line(number, tasks, work)
-            reactor.call(self._lines[number].connection.subscribe, tokens)
+            reactor.call(self._lines[number].connection.subscribe, places.get(number, []))
         for line in self._lines.values():
             self._connect(line)
 
@@ -161,6 +168,7 @@ class Ticker:
         except TokenRefused as error:
             self._say("ticks.waits_for_token", wanted=error.wanted, found=error.found, remedy=error.remedy)
             return
+        self._heal("ticks.waits_for_token")
         if not connection.token or (connection.refused and token != connection.token):
             connection.refused = False
             connection.token = token
@@ -172,52 +180,56 @@ class Ticker:
         except Unreachable as error:
             self._say("ticks.requests_unreachable", found=error.found)
             return
+        except Halt as error:  # ticks flow on without requests
+            self._say("ticks.requests_halted", wanted=error.wanted, found=error.found, remedy=error.remedy)
+            return
+        self._heal("ticks.requests_unreachable", "ticks.requests_halted")
+        for refused in subscriptions.fold(self._wanted, found):
+            self._say("ticks.request_refused", wanted=refused.wanted, found=refused.found)
         if found:
-            subscriptions.fold(self._wanted, found)
             await asyncio.to_thread(requests.keep, self._path, self._wanted)
 
     async def _learn(self) -> None:
-        """Get the broker's dump where a name is not known from it, or where everything is wanted."""
-        names = self._names()
-        known = self._master is not None and all(is_token(name) or self._master.token(name) for name in names)
-        needed = not names if self._where.broker == SANDBOX else False
-        needed = needed or not all(is_token(name) for name in names)
-        if (
-            not needed
-            or known
-            or self._clock.monotonic() - self._master_at < (MASTER_SECONDS_MIN if self._master else 2)
-        ):
+        """Get the broker's dump: once a day, and where a name is not known from it."""
+        day = business_day(datetime.now(UTC), DUMP_TIME).isoformat()
+        fresh = self._master is not None and self._master_day == day and not self._unknown()
+        waited = self._clock.monotonic() - self._master_at
+        if fresh or not self._needs_master() or waited < (MASTER_SECONDS_MIN if self._master else MASTER_RETRY_SECONDS):
             return
         self._master_at = self._clock.monotonic()
         try:
-            rest = Rest(self._where, self._tokens.current())
-            self._master = Master(await asyncio.to_thread(rest.instruments))
+            token = self._tokens.current()
+            self._master, self._master_day = await asyncio.to_thread(self._pull_master, token), day
+            self._heal("ticks.waits_for_instruments")
         except TokenRefused as error:
             self._say("ticks.waits_for_token", wanted=error.wanted, found=error.found, remedy=error.remedy)
         except (Unreachable, BadInput) as error:
             self._say("ticks.waits_for_instruments", wanted=error.wanted, found=error.found)
-        unknown = [name for name in names if self._master and not self._token(name)]
-        if unknown:
+        if self._master and (unknown := self._unknown()):
             self._say("ticks.unknown_instruments", found=", ".join(unknown[:20]), remedy="see bahi instruments")
+
+    def _pull_master(self, token: str) -> Master:
+        return Master(Rest(self._where, token).instruments())
 
     def _wants_everything(self) -> bool:
         return self._where.broker == SANDBOX and not self._settings.watchlist
 
+    def _needs_master(self) -> bool:
+        return self._wants_everything() or not all(is_token(name) for name in self._names())
+
     def _names(self) -> list[str]:
-        given_up = set(self._wanted.given_up)
-        return [each for each in (*self._settings.watchlist, *self._wanted.asked) if each not in given_up]
+        return [*self._settings.watchlist, *(name for name, asked in self._wanted.said.items() if asked)]
+
+    def _unknown(self) -> list[str]:
+        return [name for name in self._names() if self._token(name) is None]
 
     def _chosen(self) -> list[int]:
-        names = self._names()
-        chosen = self._master.all_tokens() if self._wants_everything() and self._master else []
-        for name in names:
-            token = self._token(name)
-            if token is not None:
-                chosen.append(token)
-        if not chosen and self._master is None:  # until the dump is there: what was held last
-            chosen = list(self._wanted.assigned)
-        gone = {self._token(name) for name in self._wanted.given_up}
-        return [token for token in chosen if token not in gone]
+        at_first = list(self._settings.watchlist)
+        if self._master is None and self._needs_master():  # until the dump is there: what was held last
+            at_first += map(str, self._wanted.held)
+        elif self._wants_everything() and self._master is not None:
+            at_first += map(str, self._master.all_tokens())
+        return subscriptions.chosen(self._wanted, at_first, self._token)
 
     def _token(self, name: str) -> int | None:
         if is_token(name):
@@ -225,10 +237,15 @@ class Ticker:
         return self._master.token(name) if self._master else None
 
     def _say(self, event: str, **data: str) -> None:
-        """Say what is wrong once, and again only when something else is."""
-        if self._said != event + str(data):
-            self._said = event + str(data)
+        """Say what is wrong once, and again when it is otherwise or was well meanwhile."""
+        if self._said.get(event) != str(data):
+            self._said[event] = str(data)
             _log.warning(event, broker=self._where.broker, **data)
+
+    def _heal(self, *events: str) -> None:
+        """Note that this is well."""
+        for event in events:
+            self._said.pop(event, None)
 
 
 async def _where_it_ended(folder: Path, stream: str, archive: Archive) -> tuple[int, Lost | None]:
@@ -241,7 +258,10 @@ async def _where_it_ended(folder: Path, stream: str, archive: Archive) -> tuple[
     last_ns, gap = 0, None
     for event in events:
         if event.type == "feed.beat.v1":
-            last_ns = max(last_ns, unpack(event, Beat).last_message_ns)
+            beat = unpack(event, Beat)
+            last_ns = max(last_ns, beat.last_message_ns)
+            if gap is None and beat.gap_from_ns is not None:  # its beginning lies further back
+                gap = Lost(from_ns=beat.gap_from_ns, reason="lost before")
         elif event.type in ("kite.frame.v1", "kite.text.v1"):
             last_ns = max(last_ns, event.at_ns)
         elif event.type == "feed.lost.v1":

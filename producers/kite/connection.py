@@ -20,7 +20,7 @@ from kiteconnect import KiteTicker
 from twisted.internet import ssl
 
 from events.decode.kite import packets
-from events.event import Event
+from events.event import EVENT_BYTES_MAX, Event
 from events.messages import Beat, Connected, Gap, Lost, Message, Stalled, Subscribed, pack
 from producers.handover import Handover
 from producers.kite.address import Address
@@ -41,6 +41,7 @@ SILENCE_SECONDS = 7.0  # Kite sends a heartbeat each second in a quiet market; 5
 RECONNECT_SECONDS_MAX = 5  # the least that the SDK allows: a loss lasts seconds
 RECONNECT_TRIES_MAX = 300  # the most that the SDK allows; then a new ticker is made
 HEARTBEAT_BYTES = 1
+FORBIDDEN = "(403"  # in "WebSocket connection upgrade failed (403 - Forbidden)"
 
 P = ParamSpec("P")
 Guarded = Callable[Concatenate["Connection", P], None]
@@ -53,8 +54,13 @@ class VerifyingTicker(KiteTicker):
         """Connect; call it in the reactor's thread. The reactor itself runs already."""
         headers = {"X-Kite-Version": "3"}
         self._create_connection(self.socket_url, useragent=self._user_agent(), proxy=None, headers=headers)
+        # A longer message fits into no event. The SDK connects again, and what was missed is a declared gap.
+        self.factory.setProtocolOptions(maxFramePayloadSize=EVENT_BYTES_MAX, maxMessagePayloadSize=EVENT_BYTES_MAX)
         context = ssl.optionsForClientTLS(self.factory.host) if self.factory.isSecure else None
         connectWS(self.factory, contextFactory=context, timeout=self.connect_timeout)
+
+    def _parse_text_message(self, payload: bytes) -> None:
+        """Leave texts to the log: the SDK's reading of them drops the socket where one is JSON, but no object."""
 
 
 def guarded(callback: "Guarded[P]") -> "Guarded[P]":
@@ -88,6 +94,7 @@ class Connection:
         self._heard_at = 0.0
         self._gap: Lost | None = None
         self._is_open = False
+        self._not_open = "closed by us"  # why the last attempt failed, said once
         # looked up once: these are counted for each message
         self._count_frames, self._count_bytes = FEED_FRAMES.labels(stream), FEED_BYTES.labels(stream)
         self._count_packets = FEED_PACKETS.labels(stream)
@@ -121,9 +128,11 @@ class Connection:
         ticker.open()
 
     def _of(self, ticker: VerifyingTicker, callback: Callable[..., None], *args: Any) -> None:
-        """Pass on what the ticker in use says; one that was replaced is not heard."""
+        """Pass on what the ticker in use says; one that was replaced is not heard, and closed if it connects late."""
         if ticker is self._ticker:
             callback(*args)
+        elif ticker.ws is not None and ticker.ws.transport is not None:
+            ticker.ws.transport.abortConnection()
 
     def subscribe(self, tokens: list[int]) -> None:
         """Hold exactly these instruments from now on."""
@@ -149,6 +158,9 @@ class Connection:
     def hold(self) -> None:
         """Read the socket no further."""
         FEED_HELD.labels(self.stream).inc()
+        self._pause()
+
+    def _pause(self) -> None:
         if self._ticker and self._ticker.ws and self._ticker.ws.transport:
             self._ticker.ws.transport.pauseProducing()
 
@@ -198,6 +210,8 @@ class Connection:
             ticker.subscribe(self._tokens)
             ticker.set_mode(self._mode, self._tokens)
         self._tell_subscribed()
+        if self.handover.held:  # the one before was held; this one must not fill what is full
+            self._pause()
 
     def _tell_subscribed(self) -> None:
         self._tell(Subscribed(run=self._run, tokens=self._tokens, mode=self._mode))
@@ -238,7 +252,7 @@ class Connection:
     @guarded
     def _on_close(self, ticker: VerifyingTicker, code: int | None, reason: str | None) -> None:
         said = f"{code}: {reason or 'no reason'}"
-        if "403" in said:
+        if FORBIDDEN in said:
             self.refused = True
             ticker.stop_retry()
             self.log.error("feed.token_refused", found=said, remedy="run bahi login, or send a new token to the API")
@@ -254,6 +268,9 @@ class Connection:
     def _ended(self, reason: str) -> None:
         was_open, self._is_open = self._is_open, False
         FEED_CONNECTED.labels(self.stream).set(0)
+        if not was_open and reason != self._not_open:
+            self.log.warning("feed.not_connected", reason=reason)
+        self._not_open = reason
         if was_open:
             FEED_LOSSES.labels(self.stream, reason.split(":", maxsplit=1)[0]).inc()
             self.log.warning("feed.lost", reason=reason)
