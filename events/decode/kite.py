@@ -25,6 +25,7 @@ HEADER_BYTES = 2
 LENGTH_BYTES = 2
 KIND_OF_LENGTH = {8: tick.LTP, 44: tick.QUOTE, 184: tick.FULL, 28: tick.INDEX_QUOTE, 32: tick.INDEX_FULL}
 FULL_BYTES, WORD_BYTES = 184, 4
+SHORTER = sorted(KIND_OF_LENGTH.keys() - {FULL_BYTES})
 FULL_WORDS = FULL_BYTES // WORD_BYTES
 FULL_STEP = LENGTH_BYTES + FULL_BYTES
 DIVISOR_OF_SEGMENT = {3: 1e7, 6: 1e4, 12: 1e4}  # cds; bcd and nco; all others 100 (kiteconnect 5.2, ticker.py)
@@ -166,8 +167,10 @@ class _Joined:
             offsets, kinds, places = offsets[known], kinds[known], places[known]
         words: Words = self._bodies[offsets + LENGTH_BYTES].view(">u4").reshape(-1, FULL_WORDS)
         if not _all(kinds == tick.FULL):
-            for length, kind in KIND_OF_LENGTH.items():
-                _widen(words, np.flatnonzero(kinds == kind), length)
+            for length in SHORTER:
+                rows = np.flatnonzero(kinds == KIND_OF_LENGTH[length])
+                if len(rows):
+                    _widen(words, rows, length)
         return _Packets(words, kinds, places)
 
     def _even(self) -> tuple[Ints, Ints] | None:
@@ -184,17 +187,18 @@ class _Joined:
         at, taken, step = self._starts + HEADER_BYTES, np.zeros_like(self._starts), 0
         found: list[Ints] = []
         live = np.flatnonzero(self._counts)
-        here = at[live]
+        here, ends, counts = at[live], self._ends[live], self._counts[live]
         while len(live):
             stop = here + self._numbers[here] + LENGTH_BYTES
-            fits = stop <= self._ends[live]
+            fits = stop <= ends
             if not _all(fits):
-                live, here, stop = live[fits], here[fits], stop[fits]
+                live, here, stop, ends, counts = (each[fits] for each in (live, here, stop, ends, counts))
             found.append(here)
             step += 1
             at[live], taken[live] = stop, step
-            goes_on = self._counts[live] > step
-            live, here = (live, stop) if _all(goes_on) else (live[goes_on], stop[goes_on])
+            here, goes_on = stop, counts > step
+            if not _all(goes_on):
+                live, here, ends, counts = (each[goes_on] for each in (live, here, ends, counts))
         for place in np.flatnonzero((taken < self._counts) | (at != self._ends)).tolist():
             left, start = int(self._counts[place] - taken[place]), int(at[place] - self._starts[place])
             parked.append(_cut(self._frames[place], start, left))
