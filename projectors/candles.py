@@ -16,6 +16,7 @@ before its first subscription, and when the instrument was not subscribed are ta
 written before it was known.
 """
 
+import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, LiteralString
@@ -27,13 +28,13 @@ from events.decode.tick import Ticks
 from events.event import Recorded
 from events.messages import Gap, Subscribed, unpack
 from projectors.binary import Shape, microseconds
-from projectors.fold import DAY_NS, IST_NS, Folded, Ints, days, fold
+from projectors.fold import DAY_NS, IST_NS, Folded, Ints, days, fold, narrowed
 from projectors.projector import Projection, is_tick_stream
 from sql.store import Rows
 
 NAME = "candles"
 OPEN_CANDLE_SECONDS = 1.0  # how often open candles are written: the contract shows them within 5 s of the first tick
-PENDING_TICKS_MAX = 100_000  # written before its time at this many: 40 MB of memory, and quick to read again
+PENDING_TICKS_MAX = 100_000  # written before its time at this many: 7 MB of memory, and quick to read again
 GRACE_NS = 2_000_000_000  # exchange stamps are whole seconds and come up to a second late
 VOLUME_DAYS = 3  # highest volumes held in memory count back from the newest day; older ones are asked for
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -122,7 +123,7 @@ class CandleProjector:
         marks[start:] = self._clock.watermark_ns
         self._see(ticks, stamped, start, len(ticks))
         if len(ticks):
-            self._pending.append(ticks)
+            self._pending.append(narrowed(ticks))
             self._watermarks.append(marks)
             self._pending_count += len(ticks)
 
@@ -181,7 +182,9 @@ class CandleProjector:
     async def _write_candles(self, rows: Rows, stream: dict[str, Any]) -> None:
         ticks = np.concatenate(self._pending)
         await self._recall_old_days(rows, ticks)
-        folded = self._folded = fold(ticks, np.concatenate(self._watermarks), self._highest)
+        # In a thread: a second's ticks take some milliseconds, for which this process's other projectors would wait.
+        marks = np.concatenate(self._watermarks)
+        folded = self._folded = await asyncio.to_thread(fold, ticks, marks, self._highest)
         await rows.run("make_candle_input")
         await rows.load("copy_candle_input", _copy_rows(folded))
         await rows.run("merge_candles", stream)

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from events.decode import tick as kinds
-from events.decode.tick import Ticks
+from events.decode.tick import TICK, Ticks
 
 MINUTE_NS = 60 * 1_000_000_000
 DAY_NS = 86_400 * 1_000_000_000
@@ -28,6 +28,11 @@ Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 Highest = Mapping[tuple[int, int], int]  # (instrument_token, IST day number since 1970) -> highest volume so far
+
+
+# What folding reads of a tick: a sixth of it, so that a second's ticks lie close together.
+FOLDED_FIELDS = ("instrument_token", "time_ns", "at_ns", "kind", "last_price", "volume", "oi")
+_NARROW = np.dtype([(name, TICK[name]) for name in FOLDED_FIELDS])
 
 
 class Counters(msgspec.Struct, frozen=True):
@@ -64,6 +69,14 @@ class Folded(msgspec.Struct, frozen=True):
     counters: Counters
 
 
+def narrowed(ticks: Ticks) -> Ticks:
+    """Give ticks with FOLDED_FIELDS alone, as a copy."""
+    narrow = np.empty(len(ticks), _NARROW)
+    for name in FOLDED_FIELDS:
+        narrow[name] = ticks[name]
+    return narrow
+
+
 def days(epoch_ns: Ints) -> Ints:
     """Give the IST day numbers since 1970 of times."""
     numbers: Ints = (epoch_ns + IST_NS) // DAY_NS
@@ -71,7 +84,7 @@ def days(epoch_ns: Ints) -> Ints:
 
 
 def fold(ticks: Ticks, watermark_ns: Ints, highest: Highest) -> Folded:
-    """Fold ticks, which stand in the order of the log; watermark_ns: the watermark in force at each of them."""
+    """Fold ticks, whole or narrowed, in the order of the log; watermark_ns: the watermark in force at each of them."""
     tokens, minutes, prices = ticks["instrument_token"], ticks["time_ns"] // MINUTE_NS, ticks["last_price"]
     added, fell, counters = _volumes(ticks, tokens, highest)
     order = _ordered(tokens, minutes)
