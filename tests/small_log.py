@@ -71,14 +71,22 @@ class SmallLog:
         assert await self.writer.drained()
         return n
 
-    async def connect(self, port: int = PORT) -> int:
-        """Open a socket."""
+    async def connect(self, port: int = PORT, *, seen_as: int | None = None) -> int:
+        """Open a socket; seen_as: the port that the sandbox sees where a proxy stands between."""
         self.clock.advance(1)
-        self._connection, self._index, self._port = self.clock.now_ns(), 0, port
+        self._connection, self._index, self._port = self.clock.now_ns(), 0, seen_as or port
         self.clock.advance(0.01)
+        run = self._counted.run
         return await self.tell(
-            Connected(run=RUN, local_port=port, server="sandbox"), Subscribed(run=RUN, tokens=[1], mode="full")
+            Connected(run=run, local_port=port, server="sandbox"), Subscribed(run=run, tokens=[1], mode="full")
         )
+
+    async def kill(self, run: str) -> None:
+        """Die without a word, and start again as another run, which declares the loss."""
+        self._lost_ns = self._counted.last_message_ns
+        self._counted = Beat(run=run, frames=0, packets=0, bytes=0, heartbeats=0, texts=0, last_message_ns=0)
+        self.clock.advance(2)
+        await self.tell(Lost(from_ns=self._lost_ns, reason="the ticker ended without a word"))
 
     def send(self, *frames: bytes) -> list[bytes]:
         """Write down in the journal that these were sent; they may or may not be heard."""

@@ -338,6 +338,42 @@ async def test_what_was_sent_before_the_gap_began_is_lost(settings: Settings) ->
     assert (report.lost, only_range(report.lost_ranges).messages) == (6, (10, 11))
 
 
+async def test_a_ticker_that_was_killed_counts_anew_and_declares_what_it_lost(settings: Settings) -> None:
+    async with small_log(settings) as log:
+        await log.connect()
+        frames = log.send(*market(0, 10))
+        await log.hear(*frames[:6], beat=False)  # four frames were in its socket, and no beat told of the six
+        await log.kill("second")
+        await log.return_with(*market(20, 5))
+        await log.project()
+        report = await verify(settings)
+    assert report.ok, (report.problems, report.lost_ranges)
+    assert (report.sent, report.received, report.unreceived, report.gaps) == (45, 33, 12, 1)
+
+
+async def test_a_socket_behind_a_proxy_is_found_by_its_first_message(settings: Settings) -> None:
+    async with small_log(settings) as log:
+        await log.connect(seen_as=50_000)
+        frames = log.send(*market(0, 10))
+        await log.hear(*frames[:4], *frames[5:])
+        await log.project()
+        report = await verify(settings)
+    assert (report.sent, report.lost, only_range(report.lost_ranges).messages) == (30, 3, (4, 4))
+
+
+async def test_frames_of_a_socket_that_the_journal_does_not_know_are_told(settings: Settings) -> None:
+    async with small_log(settings) as log:
+        await log.connect()
+        await log.receive(*market(0, 3))
+        await log.lose()
+        log.clock.advance(100)
+        await log.connect(port=40_009)
+        await log.hear(*market(10, 3))
+        await log.project()
+        report = await verify(settings)
+    assert "does not know" in only(report.problems, "journal").found
+
+
 async def test_what_is_under_way_at_the_end_of_the_log_is_not_lost(settings: Settings, log: SmallLog) -> None:
     log.send(*market(200, 7))
     report = await verify(settings)
