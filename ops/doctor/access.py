@@ -8,7 +8,7 @@ from ops import readiness
 from ops.doctor.finding import Finding, good, note, wrong
 from ops.facts.gather import Facts
 from producers.kite.address import SANDBOX
-from producers.sync import TOKEN_END, business_day
+from producers.kite.hours import TOKEN_END, business_day
 from runtime.calendar import IST
 from runtime.clock import NS_PER_SECOND
 from runtime.errors import SettingError
