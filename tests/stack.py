@@ -18,6 +18,7 @@ import redis
 from ops.embedded import place, postgres
 from ops.embedded import redis as embedded_redis
 from ops.embedded.server import Server
+from ops.embedded.spawn import spawn
 from tests.servers import TOOLS
 
 WAIT_SECONDS_MAX = 60.0
@@ -100,9 +101,8 @@ class Stack:
     def start(self, name: str, *words: str) -> None:
         """Start a process; `words` are more arguments. A second one of a kind has a number behind its name."""
         with (self._logs / f"{name}.log").open("ab") as log:
-            self.processes[name] = subprocess.Popen(
-                self.command(name.rstrip("0123456789"), *words), env=self.environment(), stdout=log, stderr=log
-            )
+            words_of = self.command(name.rstrip("0123456789"), *words)
+            self.processes[name] = spawn(words_of, death_signal=signal.SIGKILL, output=log, environ=self.environment())
 
     def start_all(self, *words: str) -> None:
         """Start every process; `words` go to the sandbox."""
