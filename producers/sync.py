@@ -9,6 +9,7 @@ import asyncio
 from datetime import UTC, datetime
 
 from events.archive import Archive
+from events.event import Recorded
 from events.messages import Sync, unpack
 from events.opening import AskCheckpoints
 from events.reader import Reader
@@ -16,12 +17,13 @@ from events.redis_log import RedisLog
 from events.spool import Spool
 from events.writer import Writer
 from producers import requests
+from producers.complaints import Complaints
 from producers.kite import dump
 from producers.kite.address import SANDBOX, SANDBOX_SECRET, Address, Tokens, reachable
 from producers.kite.hours import DUMP_TIME, IST, TOKEN_END, business_day
 from producers.kite.rest import Rest
 from runtime.clock import Clock, SystemClock
-from runtime.errors import BadInput, SettingError, TokenRefused, Unreachable
+from runtime.errors import BadEvent, BadInput, Halt, SettingError, TokenRefused, Unreachable
 from runtime.lifecycle import Stop
 from runtime.log import get
 from runtime.metrics import SYNC_INSTRUMENTS, SYNC_RUNS
@@ -54,7 +56,7 @@ class Worker:
         self._asked = False  # a user asked for instruments
         self._backoff = Backoff(RETRY_SECONDS_MAX)
         self._again_at = 0.0
-        self._said = ""
+        self._complaints = Complaints(_log.bind(broker=where.broker))
 
     async def run(self, stop: Stop) -> None:
         """Look at schedule and requests until the stop."""
@@ -68,14 +70,26 @@ class Worker:
         try:
             found = await requests.follow(self._reader, self._kept)
         except Unreachable as error:
-            self._say("sync.requests_unreachable", found=error.found)
+            self._complaints.say("sync.requests_unreachable", found=error.found)
             return
+        except Halt as error:  # the schedule goes on without requests
+            self._complaints.say("sync.requests_halted", wanted=error.wanted, found=error.found, remedy=error.remedy)
+            return
+        self._complaints.heal("sync.requests_unreachable", "sync.requests_halted")
         for request in found:
-            if request.type == "request.sync.v1":
-                wanted = unpack(request, Sync)
-                self._asked |= wanted.what == "instruments" and self._kept.is_new(wanted.key)
+            self._asked |= self._asks_for_instruments(request)
         if found and not self._asked:  # what was asked is kept as done only when it is
             await self._keep()
+
+    def _asks_for_instruments(self, request: Recorded) -> bool:
+        if request.type != "request.sync.v1":
+            return False
+        try:
+            wanted = unpack(request, Sync)
+        except BadEvent as error:
+            self._complaints.say("sync.request_refused", wanted=error.wanted, found=error.found)
+            return False
+        return wanted.what == "instruments" and self._kept.is_new(wanted.key)
 
     async def _pull(self) -> None:
         now = datetime.fromtimestamp(self._clock.now_ns() / 1e9, UTC)
@@ -89,14 +103,14 @@ class Worker:
                 await self._keep()
         except TokenRefused as error:
             SYNC_RUNS.labels("instruments", "refused").inc()
-            self._say("sync.waits_for_token", wanted=error.wanted, found=error.found, remedy=error.remedy)
+            self._complaints.say("sync.waits_for_token", wanted=error.wanted, found=error.found, remedy=error.remedy)
             self._again_at = self._clock.monotonic() + LOOK_SECONDS
         except (Unreachable, BadInput) as error:
             SYNC_RUNS.labels("instruments", "unreachable").inc()
-            self._say("sync.failed", wanted=error.wanted, found=error.found, remedy=error.remedy)
+            self._complaints.say("sync.failed", wanted=error.wanted, found=error.found, remedy=error.remedy)
             self._again_at = self._clock.monotonic() + self._backoff.next_seconds()
         else:
-            self._said = ""
+            self._complaints.heal("sync.waits_for_token", "sync.failed")
             self._backoff.reset()
 
     async def _log_in_to_sandbox(self, day: str) -> None:
@@ -129,12 +143,6 @@ class Worker:
 
     async def _keep(self) -> None:
         await asyncio.to_thread(requests.keep, self._path, self._kept)
-
-    def _say(self, event: str, **data: str) -> None:
-        """Say what is wrong once, and again only when something else is."""
-        if self._said != event + str(data):
-            self._said = event + str(data)
-            _log.warning(event, broker=self._where.broker, **data)
 
 
 async def run(settings: Settings, stop: Stop, checkpoints: AskCheckpoints) -> None:

@@ -22,10 +22,11 @@ from events.spool import Spool
 from events.tail import backwards
 from events.writer import Writer
 from producers import requests, subscriptions
+from producers.complaints import Complaints
 from producers.handover import Handover
 from producers.kite import reactor
 from producers.kite.address import SANDBOX, Address, Tokens, reachable
-from producers.kite.connection import Connection
+from producers.kite.connection import DEFAULT_BOUNDS, Bounds, Connection
 from producers.kite.hours import DUMP_TIME, IST, business_day
 from producers.kite.master import Master, is_token
 from producers.kite.rest import Rest
@@ -64,11 +65,13 @@ class Line:
 class Ticker:
     """All connections of one broker."""
 
-    def __init__(self, settings: Settings, where: Address, checkpoints: AskCheckpoints) -> None:
+    def __init__(
+        self, settings: Settings, where: Address, checkpoints: AskCheckpoints, bounds: Bounds = DEFAULT_BOUNDS
+    ) -> None:
         """Nothing is opened before `run`."""
         if settings.redis_url is None:
             raise SettingError("REDIS_URL", "none", "run bahi up, or set it")
-        self._settings, self._where, self._checkpoints = settings, where, checkpoints
+        self._settings, self._where, self._checkpoints, self._bounds = settings, where, checkpoints, bounds
         self._spools = settings.bahi_data_dir / "spool"
         self._redis = RedisLog.connect(settings.redis_url)
         self._archive = Archive.at(settings.archive_url)
@@ -83,7 +86,7 @@ class Ticker:
         self._master_at = -MASTER_SECONDS_MIN
         self._master_day = ""  # the business day of the dump, ISO
         self._learning: asyncio.Task[None] | None = None
-        self._said: dict[str, str] = {}
+        self._complaints = Complaints(_log.bind(broker=where.broker))
 
     async def run(self, stop: Stop) -> None:
         """Take ticks until the stop."""
@@ -109,9 +112,9 @@ class Ticker:
         limits = {"roll_bytes": self._settings.spool_file_bytes, "roll_seconds": self._settings.spool_file_seconds}
         spool = Spool(folder, stream)
         writer = await Writer.open(spool, self._redis, self._archive, self._clock, self._checkpoints, **limits)
-        connection = Connection(self._where, stream, self._settings.tick_mode, self._run, self._clock)
-        loop = asyncio.get_running_loop()
-        handover = Handover(loop, connection.hold, lambda: reactor.call(connection.let))
+        connection = Connection(self._where, stream, self._settings.tick_mode, self._run, self._clock, self._bounds)
+        loop, room = asyncio.get_running_loop(), self._bounds.waiting_bytes
+        handover = Handover(loop, connection.hold, lambda: reactor.call(connection.let), room)
         connection.handover = handover
         line = self._lines[number] = Line(connection, writer, handover)
         last_message_ns, gap = await _where_it_ended(folder, stream, self._archive)
@@ -147,9 +150,11 @@ class Ticker:
         places, left_out = subscriptions.assign(self._wanted, self._chosen(), today)
         if left_out:
             limit = subscriptions.CONNECTIONS_MAX * subscriptions.CONNECTION_INSTRUMENTS_MAX
-            self._say("ticks.too_many", found=f"{len(left_out)} instruments above the broker's limit of {limit}")
+            self._complaints.say(
+                "ticks.too_many", found=f"{len(left_out)} instruments above the broker's limit of {limit}"
+            )
         else:
-            self._heal("ticks.too_many")
+            self._complaints.heal("ticks.too_many")
         if msgspec.json.encode(self._wanted) != before:
             await asyncio.to_thread(requests.keep, self._path, self._wanted)
         for number in sorted({*places, *self._lines}):
@@ -166,9 +171,9 @@ class Ticker:
         try:
             token = self._tokens.current()
         except TokenRefused as error:
-            self._say("ticks.waits_for_token", wanted=error.wanted, found=error.found, remedy=error.remedy)
+            self._complaints.say("ticks.waits_for_token", wanted=error.wanted, found=error.found, remedy=error.remedy)
             return
-        self._heal("ticks.waits_for_token")
+        self._complaints.heal("ticks.waits_for_token")
         if not connection.token or (connection.refused and token != connection.token):
             connection.refused = False
             connection.token = token
@@ -178,14 +183,14 @@ class Ticker:
         try:
             found = await requests.follow(self._reader, self._wanted)
         except Unreachable as error:
-            self._say("ticks.requests_unreachable", found=error.found)
+            self._complaints.say("ticks.requests_unreachable", found=error.found)
             return
         except Halt as error:  # ticks flow on without requests
-            self._say("ticks.requests_halted", wanted=error.wanted, found=error.found, remedy=error.remedy)
+            self._complaints.say("ticks.requests_halted", wanted=error.wanted, found=error.found, remedy=error.remedy)
             return
-        self._heal("ticks.requests_unreachable", "ticks.requests_halted")
+        self._complaints.heal("ticks.requests_unreachable", "ticks.requests_halted")
         for refused in subscriptions.fold(self._wanted, found):
-            self._say("ticks.request_refused", wanted=refused.wanted, found=refused.found)
+            self._complaints.say("ticks.request_refused", wanted=refused.wanted, found=refused.found)
         if found:
             await asyncio.to_thread(requests.keep, self._path, self._wanted)
 
@@ -200,13 +205,15 @@ class Ticker:
         try:
             token = self._tokens.current()
             self._master, self._master_day = await asyncio.to_thread(self._pull_master, token), day
-            self._heal("ticks.waits_for_instruments")
+            self._complaints.heal("ticks.waits_for_instruments")
         except TokenRefused as error:
-            self._say("ticks.waits_for_token", wanted=error.wanted, found=error.found, remedy=error.remedy)
+            self._complaints.say("ticks.waits_for_token", wanted=error.wanted, found=error.found, remedy=error.remedy)
         except (Unreachable, BadInput) as error:
-            self._say("ticks.waits_for_instruments", wanted=error.wanted, found=error.found)
+            self._complaints.say("ticks.waits_for_instruments", wanted=error.wanted, found=error.found)
         if self._master and (unknown := self._unknown()):
-            self._say("ticks.unknown_instruments", found=", ".join(unknown[:20]), remedy="see bahi instruments")
+            self._complaints.say(
+                "ticks.unknown_instruments", found=", ".join(unknown[:20]), remedy="see bahi instruments"
+            )
 
     def _pull_master(self, token: str) -> Master:
         return Master(Rest(self._where, token).instruments())
@@ -236,17 +243,6 @@ class Ticker:
             return int(name)
         return self._master.token(name) if self._master else None
 
-    def _say(self, event: str, **data: str) -> None:
-        """Say what is wrong once, and again when it is otherwise or was well meanwhile."""
-        if self._said.get(event) != str(data):
-            self._said[event] = str(data)
-            _log.warning(event, broker=self._where.broker, **data)
-
-    def _heal(self, *events: str) -> None:
-        """Note that this is well."""
-        for event in events:
-            self._said.pop(event, None)
-
 
 async def _where_it_ended(folder: Path, stream: str, archive: Archive) -> tuple[int, Lost | None]:
     """Give the receive time of the last message in the log, and the loss that is still open there."""
@@ -271,11 +267,11 @@ async def _where_it_ended(folder: Path, stream: str, archive: Archive) -> tuple[
     return last_ns, gap
 
 
-async def run(settings: Settings, stop: Stop, checkpoints: AskCheckpoints) -> None:
+async def run(settings: Settings, stop: Stop, checkpoints: AskCheckpoints, bounds: Bounds = DEFAULT_BOUNDS) -> None:
     """Run the ticker of the first broker in BROKER until the stop.
 
     checkpoints: asks the highest n that any projector has of a stream, where a stream seems to be new.
     """
     where = await reachable(settings, stop)
     if where is not None:
-        await Ticker(settings, where, checkpoints).run(stop)
+        await Ticker(settings, where, checkpoints, bounds).run(stop)

@@ -15,6 +15,7 @@ import functools
 from collections.abc import Callable
 from typing import Any, Concatenate, ParamSpec, cast
 
+import msgspec
 from autobahn.twisted.websocket import connectWS
 from kiteconnect import KiteTicker
 from twisted.internet import ssl
@@ -22,7 +23,7 @@ from twisted.internet import ssl
 from events.decode.kite import packets
 from events.event import EVENT_BYTES_MAX, Event
 from events.messages import Beat, Connected, Gap, Lost, Message, Stalled, Subscribed, pack
-from producers.handover import Handover
+from producers.handover import WAITING_BYTES_MAX, Handover
 from producers.kite.address import Address
 from runtime.clock import Clock
 from runtime.log import get
@@ -42,6 +43,17 @@ RECONNECT_SECONDS_MAX = 5  # the least that the SDK allows: a loss lasts seconds
 RECONNECT_TRIES_MAX = 300  # the most that the SDK allows; then a new ticker is made
 HEARTBEAT_BYTES = 1
 FORBIDDEN = "(403"  # in "WebSocket connection upgrade failed (403 - Forbidden)"
+
+
+class Bounds(msgspec.Struct, frozen=True):
+    """What one connection bears: bytes on the way to the disk, seconds of silence, attempts of one SDK ticker."""
+
+    waiting_bytes: int = WAITING_BYTES_MAX
+    silence_seconds: float = SILENCE_SECONDS
+    reconnect_tries: int = RECONNECT_TRIES_MAX
+
+
+DEFAULT_BOUNDS = Bounds()
 
 P = ParamSpec("P")
 Guarded = Callable[Concatenate["Connection", P], None]
@@ -79,14 +91,16 @@ def guarded(callback: "Guarded[P]") -> "Guarded[P]":
 class Connection:
     """One socket's worth of instruments. All methods but `__init__` run in the reactor's thread."""
 
-    def __init__(self, address: Address, stream: str, mode: str, run: str, clock: Clock) -> None:
+    def __init__(
+        self, address: Address, stream: str, mode: str, run: str, clock: Clock, bounds: Bounds = DEFAULT_BOUNDS
+    ) -> None:
         """run: this process's mark in beats. `handover` must be set before the first `open`."""
         self.stream = stream
         self.handover: Handover
         self.log = get("feed").bind(stream=stream)
         self.token = ""  # in use
         self.refused = False  # the server said 403: wait for another token
-        self._address, self._mode, self._run, self._clock = address, mode, run, clock
+        self._address, self._mode, self._run, self._clock, self._bounds = address, mode, run, clock, bounds
         self._ticker: VerifyingTicker | None = None
         self._tokens: list[int] = []
         self._frames = self._packets = self._bytes = self._heartbeats = self._texts = 0
@@ -116,7 +130,7 @@ class Connection:
             self._address.api_key,
             token,
             root=self._address.ws_root,
-            reconnect_max_tries=RECONNECT_TRIES_MAX,
+            reconnect_max_tries=self._bounds.reconnect_tries,
             reconnect_max_delay=RECONNECT_SECONDS_MAX,
         )
         self._ticker = ticker
@@ -187,7 +201,7 @@ class Connection:
         self._tell(counted)
         FEED_LAST_MESSAGE.labels(self.stream).set(self._last_message_ns / 1e9)
         silent = self._clock.monotonic() - self._heard_at
-        if self._is_open and not self.handover.held and silent > SILENCE_SECONDS and self._ticker:
+        if self._is_open and not self.handover.held and silent > self._bounds.silence_seconds and self._ticker:
             self.log.warning("feed.stalled", silent_seconds=round(silent, 1))
             self._tell(Stalled(silent_ms=round(silent * 1000)))
             self._ticker.ws.transport.abortConnection()
@@ -260,7 +274,7 @@ class Connection:
 
     @guarded
     def _on_given_up(self, _: VerifyingTicker) -> None:
-        self.log.warning("feed.new_ticker", tries=RECONNECT_TRIES_MAX)
+        self.log.warning("feed.new_ticker", tries=self._bounds.reconnect_tries)
         self.open(self.token)
 
     # ---- how a loss is told ------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ It can never be started again, so nothing here stops it: it ends with the proces
 """
 
 import asyncio
+import functools
 import threading
 from collections.abc import Callable
 from typing import ParamSpec
@@ -14,8 +15,9 @@ from twisted.internet.task import LoopingCall
 P = ParamSpec("P")
 
 
+@functools.cache
 def start() -> None:
-    """Run the reactor in a thread; it does not clash with the event loop of the main one."""
+    """Run the reactor in a thread, once; it does not clash with the event loop of the main one."""
     threading.Thread(target=_run, daemon=True).start()
 
 
