@@ -175,5 +175,6 @@ class Live:
         """Wait until the next batch was taken, at most `seconds`; say whether one was."""
         moved = self._moved
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(moved.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await moved.wait()
         return moved.is_set()

@@ -152,7 +152,8 @@ class Requests:
 
     async def _append(self, request: Request) -> Taken:
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._decided.wait(), OPENING_SECONDS_MAX)
+            async with asyncio.timeout(OPENING_SECONDS_MAX):
+                await self._decided.wait()
         writer = self._writer
         if writer is None:
             raise Unreachable("the request log to be open", self.shut or "", "try again; /ready says what is missing")

@@ -71,7 +71,8 @@ async def publish(process: str, data_dir: Path, ended: asyncio.Event) -> None:
     while not ended.is_set():
         await asyncio.to_thread(write, process, data_dir)
         with suppress(TimeoutError):
-            await asyncio.wait_for(ended.wait(), PUBLISH_SECONDS)
+            async with asyncio.timeout(PUBLISH_SECONDS):
+                await ended.wait()
     _path(process, data_dir).unlink(missing_ok=True)
 
 

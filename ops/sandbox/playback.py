@@ -74,7 +74,8 @@ class Playback:
             if self._complete():
                 return
             try:
-                await asyncio.wait_for(self._hub.changed.wait(), AUDIENCE_SECONDS)
+                async with asyncio.timeout(AUDIENCE_SECONDS):
+                    await self._hub.changed.wait()
             except TimeoutError:
                 if self._audience():
                     return

@@ -98,7 +98,8 @@ class Child:
             self._console.say(f"{self.name} {ended_how(exit_code)}; it is started again in {seconds:.1f} s")
             SUPERVISOR_RESTARTS.labels(self.name).inc()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), seconds)
+                async with asyncio.timeout(seconds):
+                    await self._stopping.wait()
 
     async def _live(self) -> int | None:
         """Run the process from start to end; return its exit code, None where it could not be started."""
