@@ -1,6 +1,6 @@
 """Keep ticks for as many days as the user wants, and no longer: a look now and then, beside the projectors."""
 
-from runtime.errors import Unreachable
+from runtime.errors import BahiError, Unreachable
 from runtime.lifecycle import Stop
 from runtime.log import get
 from sql.retention import drop_tick_days
@@ -25,4 +25,6 @@ async def look(database_url: str, days: int) -> float:
     except Unreachable as error:
         _log.warning("retention.waits", wanted=error.wanted, found=error.found)
         return RETRY_SECONDS
+    except BahiError as error:  # somebody's view on a day, say: the projectors beside it go on
+        _log.error("retention.fails", wanted=error.wanted, found=error.found, remedy=error.remedy)
     return LOOK_SECONDS

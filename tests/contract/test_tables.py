@@ -216,6 +216,14 @@ async def test_a_drop_gives_way_to_somebody_who_reads(desk: Desk, url: str) -> N
     assert {n for _, n in await held(url)} == {2}
 
 
+async def test_what_forbids_a_drop_stops_nothing_else(desk: Desk, url: str) -> None:
+    await desk.project(TICKS, log_of([at(0, 10), at(8, 10)]))
+    (part,) = await ask(url, "select tableoid::regclass::text as name from ticks where n = 1")
+    await ask(url, f"create view somebodys as select * from {part['name']}")
+    assert await retention.look(url, 7) == retention.LOOK_SECONDS
+    assert len(await held(url)) == 2
+
+
 async def test_a_tick_of_a_dropped_day_is_held_again_until_the_next_drop(desk: Desk, url: str) -> None:
     await desk.write(log_of([at(0, 10), at(8, 10)]))
     async with desk.running(TICKS, STREAM) as running:
