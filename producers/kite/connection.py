@@ -14,6 +14,7 @@ shows only as "403" in the reason of a close.
 import functools
 from collections.abc import Callable
 from typing import Any, Concatenate, ParamSpec, cast
+from urllib.parse import quote
 
 import msgspec
 from autobahn.twisted.websocket import connectWS
@@ -127,8 +128,8 @@ class Connection:
         self.close()
         self.token, self.refused = token, False
         ticker = VerifyingTicker(
-            self._address.api_key,
-            token,
+            quote(self._address.api_key, safe=""),  # the SDK puts them into its address as they are
+            quote(token, safe=""),
             root=self._address.ws_root,
             reconnect_max_tries=self._bounds.reconnect_tries,
             reconnect_max_delay=RECONNECT_SECONDS_MAX,
