@@ -28,7 +28,7 @@ from events.decode.tick import Ticks
 from events.event import Recorded
 from events.messages import Gap, Subscribed, unpack
 from projectors.binary import Shape, microseconds
-from projectors.fold import DAY_NS, IST_NS, Folded, Ints, days, fold, narrowed
+from projectors.fold import DAY_NS, IST_NS, Folded, Ints, day_of, days, fold, key_of, keys, narrowed, token_of
 from projectors.projector import Projection, is_tick_stream
 from sql.store import Rows
 
@@ -87,7 +87,7 @@ class CandleProjector:
         self._watermarks: list[Ints] = []
         self._pending_count = 0
         self._clock = StreamClock()
-        self._highest: dict[tuple[int, int], int] = {}
+        self._highest: dict[int, int] = {}  # by instrument and day, see `fold.keys`
         self._folded: Folded | None = None
         self._subscribed: frozenset[int] | None = None  # None before the stream's first subscription
         self._subscribed_anew = False
@@ -97,8 +97,7 @@ class CandleProjector:
     async def recall(self, rows: Rows) -> None:
         """Read the highest volumes, the stream's clock, what is subscribed and until when something was lost."""
         stream = {"stream_id": rows.stream_id}
-        for row in await rows.run("read_volumes", {**stream, "days": VOLUME_DAYS}):
-            self._highest[row["instrument_token"], row["day_number"]] = row["highest"]
+        self._learn(await rows.run("read_volumes", {**stream, "days": VOLUME_DAYS}))
         for row in await rows.run("read_clock", stream):
             self._clock = StreamClock(row["newest_ns"], row["newest_at_ns"], row["watermark_ns"])
         for row in await rows.run("read_candle_subscriptions", stream):
@@ -209,22 +208,24 @@ class CandleProjector:
         """Ask for the highest volumes of days that are older than those in memory."""
         numbers = days(ticks["time_ns"])
         old = numbers <= self._newest_day() - VOLUME_DAYS
-        keys = set(zip(ticks["instrument_token"][old].tolist(), numbers[old].tolist(), strict=True))
-        if missing := sorted(keys - self._highest.keys()):
-            tokens, day_numbers = zip(*missing, strict=True)
-            wanted = {"stream_id": rows.stream_id, "tokens": list(tokens), "day_numbers": list(day_numbers)}
-            for row in await rows.run("read_old_volumes", wanted):
-                self._highest[row["instrument_token"], row["day_number"]] = row["highest"]
+        if missing := sorted(set(keys(ticks["instrument_token"][old], numbers[old]).tolist()) - self._highest.keys()):
+            pairs = {"tokens": list(map(token_of, missing)), "day_numbers": list(map(day_of, missing))}
+            wanted = {"stream_id": rows.stream_id, **pairs}
+            self._learn(await rows.run("read_old_volumes", wanted))
+
+    def _learn(self, volumes: list[dict[str, Any]]) -> None:
+        for row in volumes:
+            self._highest[key_of(row["instrument_token"], row["day_number"])] = row["highest"]
 
     def _newest_day(self) -> int:
-        return max((day for _, day in self._highest), default=0)
+        return max(map(day_of, self._highest), default=0)
 
     def committed(self) -> None:
         """Forget the ticks, remember what they came to."""
         latest = self._folded.counters.by_day() if self._folded is not None else {}
         self._highest.update(latest)
         oldest = self._newest_day() - VOLUME_DAYS
-        self._highest = {key: v for key, v in self._highest.items() if key[1] > oldest or key in latest}
+        self._highest = {key: v for key, v in self._highest.items() if day_of(key) > oldest or key in latest}
         self._pending, self._watermarks, self._pending_count, self._folded = [], [], 0, None
         self._losses, self._subscribed_anew = [], False
 

@@ -19,6 +19,8 @@ from events.decode.tick import TICK, Ticks
 MINUTE_NS = 60 * 1_000_000_000
 DAY_NS = 86_400 * 1_000_000_000
 IST_NS = 19_800 * 1_000_000_000  # 5 h 30 min
+DAY_BITS = 20  # of a day number beside its instrument's token: enough for the next 2,800 years
+DAY_MASK = (1 << DAY_BITS) - 1
 PLACE_BITS = 24  # of a tick's place beside its token, a u32 on the wire: a batch is far below 16 million ticks
 PLACE_MASK = (1 << PLACE_BITS) - 1
 _NO_VOLUME = -1
@@ -27,7 +29,7 @@ _COUNTER_SPAN = 1 << 33  # above the wire's u32 and the -1 of "none yet": keeps 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
-Highest = Mapping[tuple[int, int], int]  # (instrument_token, IST day number since 1970) -> highest volume so far
+Highest = Mapping[int, int]  # key of instrument and IST day (`keys`) -> highest volume so far
 
 
 # What folding reads of a tick: a sixth of it, so that a second's ticks lie close together.
@@ -46,10 +48,9 @@ class Counters(msgspec.Struct, frozen=True):
     highest: Ints
     seen_number: Ints
 
-    def by_day(self) -> dict[tuple[int, int], int]:
-        """Give the highest volume of each (instrument_token, IST day number)."""
-        keys = zip(self.instrument_token.tolist(), self.day_number.tolist(), strict=True)
-        return dict(zip(keys, self.highest.tolist(), strict=True))
+    def by_day(self) -> dict[int, int]:
+        """Give the highest volume of each instrument and IST day, by their key."""
+        return dict(zip(keys(self.instrument_token, self.day_number).tolist(), self.highest.tolist(), strict=True))
 
 
 class Folded(msgspec.Struct, frozen=True):
@@ -67,6 +68,26 @@ class Folded(msgspec.Struct, frozen=True):
     late: Ints
     falls: Ints
     counters: Counters
+
+
+def keys(instrument_token: Ints, day_number: Ints) -> Ints:
+    """Give one number for each instrument and IST day since 1970, which Python looks up faster than two."""
+    return (instrument_token << DAY_BITS) | day_number
+
+
+def key_of(instrument_token: int, day_number: int) -> int:
+    """Give the key of one instrument and day."""
+    return (instrument_token << DAY_BITS) | day_number
+
+
+def token_of(key: int) -> int:
+    """Give the instrument token of a key."""
+    return key >> DAY_BITS
+
+
+def day_of(key: int) -> int:
+    """Give the IST day number of a key."""
+    return key & DAY_MASK
 
 
 def narrowed(ticks: Ticks) -> Ticks:
@@ -150,8 +171,7 @@ def _volumes(ticks: Ticks, tokens: Ints, highest: Highest) -> tuple[Ints, Flags,
     tokens, day, volume = tokens[order], day[order], ticks["volume"][order]
     starts = _starts(tokens, day)
     group_tokens, group_days, groups = tokens[starts], day[starts], np.arange(len(starts))
-    keys = zip(group_tokens.tolist(), group_days.tolist(), strict=True)
-    known = np.array([highest.get(key, _NO_VOLUME) for key in keys], np.int64)
+    known = np.array([highest.get(key, _NO_VOLUME) for key in keys(group_tokens, group_days).tolist()], np.int64)
     counts = ticks["last_price"][order] > 0
     counts[starts[known == _NO_VOLUME]] = True
     # One running maximum over all instruments: each one's own span, begun with what was known of it.

@@ -15,7 +15,7 @@ from events.spool import Spool
 from events.writer import SEND_ENTRIES_MAX, Writer
 from ops.bench import bed
 from ops.bench.frames import Source
-from ops.bench.measure import AT_MOST, Case, Say, Target, alone, alternate, compare
+from ops.bench.measure import AT_MOST, Case, Target, Trial, alone, compare
 from runtime.clock import SystemClock
 from runtime.settings import MIB
 
@@ -27,9 +27,9 @@ UNIT = "entries/s of 10 packets"
 PIPELINED, BY_HAND = "redis-py, pipelined XADD", "XADD written by hand, answers by hiredis"
 
 
-def run(say: Say) -> list[Case]:
+def run(trial: Trial) -> list[Case]:
     """Measure appends in batches of SEND_ENTRIES_MAX, the writer, and what Redis needs to hold it."""
-    events = list(Source().frames(FRAMES))
+    events = list(Source().frames(round(trial.part(FRAMES))))
     with bed.folder() as data_dir, bed.redis_server(data_dir) as server, bed.loop() as loop:
         measured = _Appends(server.url, events, data_dir, loop)
         cases = []
@@ -38,9 +38,9 @@ def run(say: Say) -> list[Case]:
             ("append", BY_HAND, measured.ours, measured.by_hand, 0.75),
             ("spool and append", PIPELINED, measured.written, measured.pipelined, 0.75),
         ):
-            say(f"{name}, against {against}")
-            cases.append(compare(name, UNIT, against, alternate(ours, limit), Target(target)))
-        say("memory")
+            trial.say(f"{name}, against {against}")
+            cases.append(compare(name, UNIT, against, trial.alternate(ours, limit), Target(target)))
+        trial.say("memory")
         note = "MEMORY USAGE of the stream, to the bytes of its frames"
         cases.append(alone("Redis memory", "times the payload", measured.memory(), Target(1.10, AT_MOST), note))
         measured.close()

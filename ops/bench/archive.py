@@ -5,8 +5,8 @@ import time
 import zstandard
 
 from events import codec, segment
-from ops.bench.frames import Source
-from ops.bench.measure import AT_LEAST, ROUNDS, Case, Say, Target, alone, alternate, compare, per_second
+from ops.bench.frames import PACKETS, Source
+from ops.bench.measure import AT_LEAST, Case, Target, Trial, alone, compare
 
 FRAMES = 20_000  # ten seconds at 20,000 ticks/s: 37 MB, a full chunk or more of each kind
 MB = 1_000_000
@@ -14,25 +14,28 @@ AGAINST = "the same zstd of the frames alone"
 STREAM = "ticks-bench-1"
 
 
-def run(say: Say) -> list[Case]:
+def run(trial: Trial) -> list[Case]:
     """Measure `segment.build` on ten seconds of full-mode frames of 1,000 instruments."""
-    say("making ten seconds of frames")
-    events = list(Source().frames(FRAMES))
+    trial.say("making ten seconds of frames")
+    frames = round(trial.part(FRAMES))
+    events = list(Source().frames(frames))
     entries = [codec.encode(n, event) for n, event in enumerate(events, start=1)]
     payload_bytes = sum(len(event.payload) for event in events)
     joined = b"".join(event.payload for event in events)
     chunks = [joined[start : start + segment.CHUNK_BYTES] for start in range(0, len(joined), segment.CHUNK_BYTES)]
     zstd = zstandard.ZstdCompressor(compression_params=segment.ZSTD)
 
-    say("building the segment")
+    trial.say("building the segment")
     size = len(segment.build(STREAM, entries))
     alone_size = sum(len(zstd.compress(chunk)) for chunk in chunks)
-    speeds = alternate(
-        lambda: per_second(payload_bytes, lambda: segment.build(STREAM, entries), time.thread_time) / MB,
-        lambda: per_second(payload_bytes, lambda: [zstd.compress(chunk) for chunk in chunks], time.thread_time) / MB,
+    speeds = trial.alternate(
+        lambda: trial.per_second(payload_bytes, lambda: segment.build(STREAM, entries), time.thread_time) / MB,
+        lambda: (
+            trial.per_second(payload_bytes, lambda: [zstd.compress(chunk) for chunk in chunks], time.thread_time) / MB
+        ),
     )
-    smaller = ([payload_bytes / size] * ROUNDS, [payload_bytes / alone_size] * ROUNDS)
-    note = f"{size / (FRAMES * 10):.1f} bytes a tick, of {payload_bytes / (FRAMES * 10):.0f}"
+    smaller = ([payload_bytes / size] * trial.rounds, [payload_bytes / alone_size] * trial.rounds)
+    note = f"{size / (frames * PACKETS):.1f} bytes a tick, of {payload_bytes / (frames * PACKETS):.0f}"
     return [
         alone("size: raw frames against the segment", "times smaller", smaller[0], Target(4.5, AT_LEAST), note),
         compare("size: against zstd alone", "times smaller", AGAINST, smaller, None),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from ops.bench.measure import Bench, Case, Say
+from ops.bench.measure import Bench, Case, Trial
 from runtime.errors import SettingError
 
 NAMES = ("parse", "append", "load", "candles", "fanout", "http", "archive", "e2e")
@@ -36,7 +36,7 @@ class Result(msgspec.Struct, frozen=True):
     machine: Machine
 
 
-def run(name: str, say: Say) -> Result:
+def run(name: str, trial: Trial) -> Result:
     """Run one benchmark by its name. Raises SettingError where a package that it measures against is missing."""
     machine, began = _machine(), time.monotonic()
     try:
@@ -47,7 +47,7 @@ def run(name: str, say: Say) -> Result:
             "it is not installed",
             "install requirements-dev.txt (`make bench` does)",
         ) from error
-    cases = bench(say)
+    cases = bench(trial)
     date = datetime.now(UTC).date().isoformat()
     return Result(name, date, round(time.monotonic() - began, 1), cases, machine)
 

@@ -21,7 +21,7 @@ import picows
 from ops.bench import bed, feeder, running
 from ops.bench.feeder import Feeder
 from ops.bench.frames import Source
-from ops.bench.measure import AT_MOST, ROUNDS, Case, Say, Target, alone, compare
+from ops.bench.measure import AT_MOST, Case, Target, Trial, alone, compare
 from ops.embedded.place import free_port
 
 CLIENTS = 100
@@ -36,9 +36,9 @@ TRY_SECONDS = 0.05
 _STAMP, _STAMP_END = b'"received_at":"', b'"'
 
 
-def run(say: Say) -> list[Case]:
+def run(trial: Trial) -> list[Case]:
     """Measure deliveries a second and how late they are."""
-    say("starting a Bahi of its own")
+    trial.say("starting a Bahi of its own")
     ours, limits, late = [], [], []
     with (
         bed.folder() as data_dir,
@@ -49,10 +49,10 @@ def run(say: Say) -> list[Case]:
     ):
         wish = msgspec.json.encode({"action": "subscribe", "tokens": Source(feeder.INSTRUMENTS).tokens})
         ours_url = f"ws://127.0.0.1:{settings.api_port}/api/ws/ticks"
-        crowd = _Crowd(ours_url, settings.bahi_api_key or "", wish)
-        for place in range(ROUNDS + 1):
-            say(f"round {place}")
-            limit = loop.run(_Crowd(f"ws://127.0.0.1:{port}").listen())
+        crowd = _Crowd(ours_url, trial.part(SECONDS), settings.bahi_api_key or "", wish)
+        for place in range(trial.rounds + 1):
+            trial.say(f"round {place}")
+            limit = loop.run(_Crowd(f"ws://127.0.0.1:{port}", trial.part(SECONDS)).listen())
             shown = _show(loop, crowd, feeding, FRAMES_A_SECOND)
             calm = _show(loop, crowd, feeding, SHARE * limit.messages / CLIENTS)
             if place:
@@ -87,7 +87,7 @@ class Heard(msgspec.Struct):
 
 
 def _show(loop: Runner, crowd: "_Crowd", feeding: Feeder, rate: float) -> Heard:
-    heard = loop.run(crowd.listen(lambda: feeding.begin(rate, SECONDS + 2 * SETTLE_SECONDS, packets=1)))
+    heard = loop.run(crowd.listen(lambda: feeding.begin(rate, crowd.seconds + 2 * SETTLE_SECONDS, packets=1)))
     feeding.ended()
     return heard
 
@@ -126,6 +126,7 @@ class _Crowd(msgspec.Struct, frozen=True):
     """All clients of one server. wish: what each sends first."""
 
     url: str
+    seconds: float
     key: str = ""
     wish: bytes | None = None
 
@@ -145,7 +146,7 @@ class _Crowd(msgspec.Struct, frozen=True):
         for client in clients:
             client.forget()
         began = time.perf_counter()
-        await asyncio.sleep(SECONDS)
+        await asyncio.sleep(self.seconds)
         heard = _counted(clients, time.perf_counter() - began)
         for transport in transports:
             transport.disconnect()

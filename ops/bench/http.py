@@ -15,19 +15,19 @@ from litestar.types import Receive, Scope, Send
 from api.server import CONNECTIONS_MAX, RUNTIME_THREADS
 from ops.bench import bed, feeder, running
 from ops.bench.frames import Source
-from ops.bench.measure import Case, Say, Target, alternate, compare
+from ops.bench.measure import Case, Target, Trial, compare
 from ops.embedded.place import free_port
 
 CONNECTIONS = 32
 SECONDS = 1.0  # a round
-ROUNDS = 7  # two processes on two cores: more noise than where one computes
 START_SECONDS_MAX = 20.0
 TRY_SECONDS = 0.05
 
 
-def run(say: Say) -> list[Case]:
+def run(trial: Trial) -> list[Case]:
     """Measure reads of one instrument's latest price, five levels deep."""
-    say("starting a Bahi of its own")
+    seconds = trial.part(SECONDS)
+    trial.say("starting a Bahi of its own")
     with bed.folder() as data_dir, running.up(data_dir, {"api": "bahi api"}, {}) as settings, bed.loop() as loop:
         with feeder.running(settings) as feeding:
             feeding.begin(100, 1.0)
@@ -36,8 +36,10 @@ def run(say: Say) -> list[Case]:
         ours = loop.run(_Get.known(settings.api_port, f"/api/latest/{token}", settings.bahi_api_key or ""))
         with _bare_server(ours.body) as port:
             bare = loop.run(_Get.known(port, "/", ""))
-            say(f"{CONNECTIONS} connections, answers of {len(ours.body)} bytes")
-            found = alternate(lambda: loop.run(ours.per_second()), lambda: loop.run(bare.per_second()), ROUNDS)
+            trial.say(f"{CONNECTIONS} connections, answers of {len(ours.body)} bytes")
+            found = trial.alternate(
+                lambda: loop.run(ours.per_second(seconds)), lambda: loop.run(bare.per_second(seconds))
+            )
     against = "a bare ASGI handler on granian, the same body"
     return [compare("GET /api/latest/{token}", "answers/s", against, found, Target(0.7))]
 
@@ -67,15 +69,15 @@ class _Get:
                     pass
                 await asyncio.sleep(TRY_SECONDS)
 
-    async def per_second(self) -> float:
+    async def per_second(self, seconds: float) -> float:
         """Ask on CONNECTIONS at once, one request on each at a time; give answers a second."""
         loop = asyncio.get_running_loop()
         clients = [
             (await loop.create_connection(lambda: _Client(self), "127.0.0.1", self.port))[1] for _ in range(CONNECTIONS)
         ]
-        await asyncio.sleep(SECONDS / 10)
+        await asyncio.sleep(seconds / 10)
         began, before = time.perf_counter(), sum(client.answers for client in clients)
-        await asyncio.sleep(SECONDS)
+        await asyncio.sleep(seconds)
         rate = (sum(client.answers for client in clients) - before) / (time.perf_counter() - began)
         for client in clients:
             client.close()

@@ -19,7 +19,7 @@ from events.decode import decode
 from events.event import Recorded
 from ops.bench import bed
 from ops.bench.frames import PACKETS, Source, recorded
-from ops.bench.measure import Case, Say, Target, alternate, compare
+from ops.bench.measure import Case, Target, Trial, compare
 from ops.embedded import postgres
 from projectors.ticks import NAME, TickProjector, copy_rows
 from sql import migrate
@@ -34,19 +34,19 @@ AGAINST = "psql \\copy (format binary), the whole file in one"
 _TIMING = re.compile(r"^Time: ([\d.]+) ms", re.MULTILINE)
 
 
-def run(say: Say) -> list[Case]:
+def run(trial: Trial) -> list[Case]:
     """Measure loads of three sizes of transaction."""
-    batch = recorded(Source().frames(ROWS // PACKETS))
+    batch = recorded(Source().frames(round(trial.part(ROWS)) // PACKETS))
     with bed.folder() as data_dir, bed.postgres_server(data_dir) as server, bed.loop() as loop:
         loop.run(migrate.run(server.url))
         measured = _Loads(server.url, batch, data_dir / "ticks.copy", loop)
         cases = []
         for rows, target in TARGETS.items():
-            say(f"{rows} rows a transaction")
-            found = alternate(partial(measured.ours, rows), measured.psql)
+            trial.say(f"{rows} rows a transaction")
+            found = trial.alternate(partial(measured.ours, rows), measured.psql)
             cases.append(compare(f"{rows:,} rows a transaction", "rows/s", AGAINST, found, Target(target)))
-        say("from frames")
-        found = alternate(partial(measured.ours, MOST, decoding=True), measured.psql)
+        trial.say("from frames")
+        found = trial.alternate(partial(measured.ours, MOST, decoding=True), measured.psql)
         cases.append(compare(f"from frames, {MOST:,} rows a transaction", "rows/s", AGAINST, found, None))
     return cases
 
@@ -56,8 +56,8 @@ class _Loads:
 
     def __init__(self, url: str, batch: Sequence[Recorded], path: Path, loop: Runner) -> None:
         self._url, self._batch, self._path, self._loop = url, batch, path, loop
-        self._streams = count(1)
-        self._loop.run(self._load(ROWS))  # makes the day's partition
+        self._rows, self._streams = len(batch) * PACKETS, count(1)
+        self._loop.run(self._load(self._rows))  # makes the day's partition
         with path.open("wb") as file:
             file.writelines([COPY_HEAD, *copy_rows(decode(batch).ticks, 1), COPY_END])
 
@@ -83,7 +83,7 @@ class _Loads:
             took += time.perf_counter() - began
             lease.n = batch[-1].n
         await store.close()
-        return ROWS / took
+        return self._rows / took
 
     async def _empty(self) -> None:
         connection = await connect(self._url)
@@ -114,4 +114,4 @@ class _Loads:
         )
         found = _TIMING.search(done.stdout)
         assert found is not None, done.stdout
-        return ROWS / (float(found[1]) / 1000)
+        return self._rows / (float(found[1]) / 1000)

@@ -13,8 +13,8 @@ import msgspec
 
 ROUNDS = 5  # the least that has a median worth the name
 ROUND_SECONDS = 0.25  # long against the clock and a time slice, short against a neighbour's visit
+QUICK_SHARE = 0.1  # of a whole benchmark's sizes and times
 
-Say = Callable[[str], None]
 Rate = Callable[[], float]  # does some work and gives how much of it a second
 
 AT_LEAST, AT_MOST = "at least", "at most"
@@ -53,21 +53,49 @@ class Case(msgspec.Struct, frozen=True):
     note: str = ""
 
 
-Bench = Callable[[Say], list[Case]]
+class Trial:
+    """One run of a benchmark: how thorough it is, and whom it tells how far it is."""
+
+    def __init__(self, say: Callable[[str], None], *, quick: bool = False) -> None:
+        """quick: one short round; it shows that the benchmark works, and no more."""
+        self.say = say
+        self.quick = quick
+        self.rounds = 1 if quick else ROUNDS
+
+    def part(self, size: float) -> float:
+        """Give a size or a time, a small part of it where this is quick."""
+        return size * QUICK_SHARE if self.quick else size
+
+    def alternate(self, ours: Rate, limit: Rate) -> tuple[list[float], list[float]]:
+        """Measure both in turns, after a round that does not count."""
+        values, limits = [], []
+        for place in range(self.rounds + 1):
+            gc.collect()
+            value = ours()
+            gc.collect()
+            bound = limit()
+            if place:
+                values.append(value)
+                limits.append(bound)
+        return values, limits
+
+    def per_second(
+        self, count: int, work: Callable[[], object], clock: Callable[[], float] = time.perf_counter
+    ) -> float:
+        """Do `work`, which handles `count` things, again and again for a while; give things a second.
+
+        clock: `time.thread_time` for pure computing leaves out what the machine did for others meanwhile.
+        """
+        wanted, times, began = self.part(ROUND_SECONDS), 0, clock()
+        while True:
+            work()
+            times += 1
+            took = clock() - began
+            if took >= wanted:
+                return count * times / took
 
 
-def alternate(ours: Rate, limit: Rate, rounds: int = ROUNDS) -> tuple[list[float], list[float]]:
-    """Measure both in turns, after a round that does not count."""
-    values, limits = [], []
-    for place in range(rounds + 1):
-        gc.collect()
-        value = ours()
-        gc.collect()
-        bound = limit()
-        if place:
-            values.append(value)
-            limits.append(bound)
-    return values, limits
+Bench = Callable[[Trial], list[Case]]
 
 
 def compare(
@@ -116,20 +144,6 @@ def _case(
         rounds=len(judged),
         note=note,
     )
-
-
-def per_second(count: int, work: Callable[[], object], clock: Callable[[], float] = time.perf_counter) -> float:
-    """Do `work`, which handles `count` things, again and again for ROUND_SECONDS; give things a second.
-
-    clock: `time.thread_time` for pure computing leaves out what the machine did for others meanwhile.
-    """
-    times, began = 0, clock()
-    while True:
-        work()
-        times += 1
-        took = clock() - began
-        if took >= ROUND_SECONDS:
-            return count * times / took
 
 
 def _rounded(number: float) -> float:

@@ -7,7 +7,7 @@ from typing import Any
 from events.decode import decode
 from events.event import Recorded
 from ops.bench.frames import Source, recorded
-from ops.bench.measure import Case, Say, Target, alternate, compare, per_second
+from ops.bench.measure import Case, Target, Trial, compare
 from producers.kite import sdk_parser
 from projectors.ticks import copy_rows
 
@@ -16,7 +16,7 @@ UNIT = "ticks/s"
 AGAINST = "kiteconnect's _parse_binary"
 
 
-def run(say: Say) -> list[Case]:
+def run(trial: Trial) -> list[Case]:
     """Measure the decoder on frames of every shape."""
     source = Source()
     batches = [
@@ -27,13 +27,13 @@ def run(say: Say) -> list[Case]:
     ]
     cases = []
     for name, batch, target in batches:
-        say(name)
-        cases.append(_parse(name, batch, target))
-    say("frames to rows for COPY")
-    return [*cases, _rows(batches[0][1])]
+        trial.say(name)
+        cases.append(_parse(trial, name, batch, target))
+    trial.say("frames to rows for COPY")
+    return [*cases, _rows(trial, batches[0][1])]
 
 
-def _parse(name: str, batch: Sequence[Recorded], target: float) -> Case:
+def _parse(trial: Trial, name: str, batch: Sequence[Recorded], target: float) -> Case:
     parse, frames = sdk_parser.make(), [event.payload for event in batch]
     ticks = len(decode(batch).ticks)
 
@@ -41,11 +41,11 @@ def _parse(name: str, batch: Sequence[Recorded], target: float) -> Case:
         for frame in frames:
             parse(frame)
 
-    found = alternate(lambda: _rate(ticks, lambda: decode(batch)), lambda: _rate(ticks, by_sdk))
+    found = trial.alternate(lambda: _rate(trial, ticks, lambda: decode(batch)), lambda: _rate(trial, ticks, by_sdk))
     return compare(name, UNIT, AGAINST, found, Target(target))
 
 
-def _rows(batch: Sequence[Recorded]) -> Case:
+def _rows(trial: Trial, batch: Sequence[Recorded]) -> Case:
     parse, frames = sdk_parser.make(), [event.payload for event in batch]
     ticks = len(decode(batch).ticks)
 
@@ -53,14 +53,15 @@ def _rows(batch: Sequence[Recorded]) -> Case:
         for frame in frames:
             [_tuple(tick) for tick in parse(frame)]
 
-    found = alternate(
-        lambda: _rate(ticks, lambda: list(copy_rows(decode(batch).ticks, 1))), lambda: _rate(ticks, by_sdk)
+    found = trial.alternate(
+        lambda: _rate(trial, ticks, lambda: list(copy_rows(decode(batch).ticks, 1))),
+        lambda: _rate(trial, ticks, by_sdk),
     )
     return compare("frames to COPY buffer", UNIT, "kiteconnect's _parse_binary, to tuples", found, Target(20))
 
 
-def _rate(ticks: int, work: Callable[[], object]) -> float:
-    return per_second(ticks, work, time.thread_time)
+def _rate(trial: Trial, ticks: int, work: Callable[[], object]) -> float:
+    return trial.per_second(ticks, work, time.thread_time)
 
 
 def _tuple(tick: dict[str, Any]) -> tuple[Any, ...]:

@@ -9,7 +9,8 @@ PLAIN_COLUMNS = 200
 @click.command()
 @click.argument("name")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
-def command(name: str, as_json: bool) -> int:
+@click.option("--quick", is_flag=True, help="One short round: it shows that the benchmark works, and no more.")
+def command(name: str, as_json: bool, quick: bool) -> int:
     """Measure how fast a stage is: parse, append, load, candles, fanout, http, archive or e2e.
 
     Each figure stands beside the limit that was measured in turns with it; what counts is the ratio. Servers and files
@@ -21,6 +22,7 @@ def command(name: str, as_json: bool) -> int:
     from rich.console import Console
 
     from ops.bench import catalogue, shown
+    from ops.bench.measure import Trial
     from runtime import log, settings
     from runtime.errors import BadInput
 
@@ -28,7 +30,8 @@ def command(name: str, as_json: bool) -> int:
         raise BadInput(f"one of {', '.join(catalogue.NAMES)}", repr(name), "give one of these names")
     # What is measured runs in this process, too: only errors are worth a line.
     log.configure("bench", msgspec.structs.replace(settings.load(), log_level="error"))
-    result = catalogue.run(name, lambda text: print(f"{name}: {text}", file=sys.stderr, flush=True))
+    trial = Trial(lambda text: print(f"{name}: {text}", file=sys.stderr, flush=True), quick=quick)
+    result = catalogue.run(name, trial)
     if as_json:
         print(msgspec.json.format(msgspec.json.encode(result), indent=2).decode())
     else:

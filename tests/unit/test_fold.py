@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from events.decode import decode
 from events.decode.tick import Ticks
-from projectors.fold import Folded, fold
+from projectors.fold import Folded, fold, key_of
 from tests.candle_reference import Candle, Reference
 from tests.entries import START_NS
 from tests.frames import INFY, NIFTY, RELIANCE, SECOND_NS, USDINR, Packet, frame, recorded
@@ -110,7 +110,7 @@ def test_candles_are_those_of_plain_python(sent: list[list[Packet]]) -> None:
 def test_every_cut_into_pieces_gives_the_same(sent: list[list[Packet]], cuts: list[int]) -> None:
     edges = sorted({0, len(sent), *(cut for cut in cuts if cut < len(sent))})
     found: dict[tuple[int, int], Candle] = {}
-    highest: dict[tuple[int, int], int] = {}
+    highest: dict[int, int] = {}
     for start, stop in itertools.pairwise(edges):
         ticks = ticks_of(sent[start:stop], start)
         folded = fold(ticks, no_watermark(ticks), highest)
@@ -126,7 +126,7 @@ def test_the_candles_of_a_day_add_up_to_the_growth_of_the_counter(said: list[tup
     folded = fold(ticks_of(sent), no_watermark(ticks_of(sent)), {})
     volumes = [v for _, v in said]
     assert folded.volume.sum() == max(volumes) - volumes[0]
-    assert folded.counters.by_day() == {(INFY, (START + 19_800) // DAY_SECONDS): max(volumes)}
+    assert folded.counters.by_day() == {key_of(INFY, (START + 19_800) // DAY_SECONDS): max(volumes)}
 
 
 def test_a_tick_before_midnight_in_india_counts_for_its_own_day() -> None:
