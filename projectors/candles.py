@@ -28,7 +28,7 @@ from events.decode.tick import Ticks
 from events.event import Recorded
 from events.messages import Gap, Subscribed, unpack
 from projectors.binary import Shape, microseconds
-from projectors.fold import DAY_NS, IST_NS, Folded, Ints, day_of, days, fold, key_of, keys, narrowed, token_of
+from projectors.fold import DAY_NS, IST_NS, NO_VOLUME, Folded, Highest, Ints, days, fold, keys, narrowed, split
 from projectors.projector import Projection, is_tick_stream
 from sql.store import Rows
 
@@ -87,7 +87,7 @@ class CandleProjector:
         self._watermarks: list[Ints] = []
         self._pending_count = 0
         self._clock = StreamClock()
-        self._highest: dict[int, int] = {}  # by instrument and day, see `fold.keys`
+        self._highest = Highest()
         self._folded: Folded | None = None
         self._subscribed: frozenset[int] | None = None  # None before the stream's first subscription
         self._subscribed_anew = False
@@ -208,24 +208,28 @@ class CandleProjector:
         """Ask for the highest volumes of days that are older than those in memory."""
         numbers = days(ticks["time_ns"])
         old = numbers <= self._newest_day() - VOLUME_DAYS
-        if missing := sorted(set(keys(ticks["instrument_token"][old], numbers[old]).tolist()) - self._highest.keys()):
-            pairs = {"tokens": list(map(token_of, missing)), "day_numbers": list(map(day_of, missing))}
-            wanted = {"stream_id": rows.stream_id, **pairs}
-            self._learn(await rows.run("read_old_volumes", wanted))
+        wanted = np.unique(keys(ticks["instrument_token"][old], numbers[old]))
+        missing = wanted[self._highest.of(wanted) == NO_VOLUME]
+        if len(missing):
+            tokens, day_numbers = split(missing)
+            pairs = {"tokens": tokens.tolist(), "day_numbers": day_numbers.tolist()}
+            self._learn(await rows.run("read_old_volumes", {"stream_id": rows.stream_id, **pairs}))
 
     def _learn(self, volumes: list[dict[str, Any]]) -> None:
-        for row in volumes:
-            self._highest[key_of(row["instrument_token"], row["day_number"])] = row["highest"]
+        columns = ("instrument_token", "day_number", "highest")
+        tokens, numbers, highest = (np.array([row[name] for row in volumes], np.int64) for name in columns)
+        self._highest.keep(keys(tokens, numbers), highest)
 
     def _newest_day(self) -> int:
-        return max(map(day_of, self._highest), default=0)
+        return int(split(self._highest.keys)[1].max(initial=0))
 
     def committed(self) -> None:
         """Forget the ticks, remember what they came to."""
-        latest = self._folded.counters.by_day() if self._folded is not None else {}
-        self._highest.update(latest)
-        oldest = self._newest_day() - VOLUME_DAYS
-        self._highest = {key: v for key, v in self._highest.items() if day_of(key) > oldest or key in latest}
+        if self._folded is not None:
+            latest = self._folded.counters.keys
+            self._highest.keep(latest, self._folded.counters.highest)
+            old = split(self._highest.keys)[1] <= self._newest_day() - VOLUME_DAYS
+            self._highest.forget(old & ~np.isin(self._highest.keys, latest))
         self._pending, self._watermarks, self._pending_count, self._folded = [], [], 0, None
         self._losses, self._subscribed_anew = [], False
 

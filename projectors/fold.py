@@ -7,8 +7,6 @@ candle, and what their counter grew by waits for the next tick with one. A tick 
 the watermark before it came.
 """
 
-from collections.abc import Mapping
-
 import msgspec
 import numpy as np
 import numpy.typing as npt
@@ -23,13 +21,12 @@ DAY_BITS = 20  # of a day number beside its instrument's token: enough for the n
 DAY_MASK = (1 << DAY_BITS) - 1
 PLACE_BITS = 24  # of a tick's place beside its token, a u32 on the wire: a batch is far below 16 million ticks
 PLACE_MASK = (1 << PLACE_BITS) - 1
-_NO_VOLUME = -1
+NO_VOLUME = -1  # none known yet
 _COUNTER_SPAN = 1 << 33  # above the wire's u32 and the -1 of "none yet": keeps instruments apart in one running maximum
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
-Highest = Mapping[int, int]  # key of instrument and IST day (`keys`) -> highest volume so far
 
 
 # What folding reads of a tick: a sixth of it, so that a second's ticks lie close together.
@@ -48,9 +45,10 @@ class Counters(msgspec.Struct, frozen=True):
     highest: Ints
     seen_number: Ints
 
-    def by_day(self) -> dict[int, int]:
-        """Give the highest volume of each instrument and IST day, by their key."""
-        return dict(zip(keys(self.instrument_token, self.day_number).tolist(), self.highest.tolist(), strict=True))
+    @property
+    def keys(self) -> Ints:
+        """Give the key of each instrument and day, rising."""
+        return keys(self.instrument_token, self.day_number)
 
 
 class Folded(msgspec.Struct, frozen=True):
@@ -71,23 +69,42 @@ class Folded(msgspec.Struct, frozen=True):
 
 
 def keys(instrument_token: Ints, day_number: Ints) -> Ints:
-    """Give one number for each instrument and IST day since 1970, which Python looks up faster than two."""
+    """Give one number, the key, for each instrument and IST day since 1970; they sort by instrument, then day."""
     return (instrument_token << DAY_BITS) | day_number
 
 
-def key_of(instrument_token: int, day_number: int) -> int:
-    """Give the key of one instrument and day."""
-    return (instrument_token << DAY_BITS) | day_number
+def split(key: Ints) -> tuple[Ints, Ints]:
+    """Give instrument tokens and day numbers of keys."""
+    return key >> DAY_BITS, key & DAY_MASK
 
 
-def token_of(key: int) -> int:
-    """Give the instrument token of a key."""
-    return key >> DAY_BITS
+class Highest:
+    """The highest volume so far of each instrument and IST day, by key, in order."""
 
+    def __init__(self) -> None:
+        """Begin with none."""
+        self.keys: Ints = np.empty(0, np.int64)
+        self._values: Ints = np.empty(0, np.int64)
 
-def day_of(key: int) -> int:
-    """Give the IST day number of a key."""
-    return key & DAY_MASK
+    def of(self, wanted: Ints) -> Ints:
+        """Give the volumes of keys, NO_VOLUME where none is known."""
+        if not len(self.keys):
+            return np.full(len(wanted), NO_VOLUME)
+        places = np.minimum(np.searchsorted(self.keys, wanted), len(self.keys) - 1)
+        return np.where(self.keys[places] == wanted, self._values[places], NO_VOLUME)
+
+    def keep(self, wanted: Ints, values: Ints) -> None:
+        """Set the volumes of keys."""
+        fresh = wanted[self.of(wanted) == NO_VOLUME]
+        if len(fresh):
+            places = np.searchsorted(self.keys, fresh := np.sort(fresh))
+            self.keys = np.insert(self.keys, places, fresh)
+            self._values = np.insert(self._values, places, NO_VOLUME)
+        self._values[np.searchsorted(self.keys, wanted)] = values
+
+    def forget(self, chosen: Flags) -> None:
+        """Drop those of `keys` that are chosen."""
+        self.keys, self._values = self.keys[~chosen], self._values[~chosen]
 
 
 def narrowed(ticks: Ticks) -> Ticks:
@@ -171,18 +188,18 @@ def _volumes(ticks: Ticks, tokens: Ints, highest: Highest) -> tuple[Ints, Flags,
     tokens, day, volume = tokens[order], day[order], ticks["volume"][order]
     starts = _starts(tokens, day)
     group_tokens, group_days, groups = tokens[starts], day[starts], np.arange(len(starts))
-    known = np.array([highest.get(key, _NO_VOLUME) for key in keys(group_tokens, group_days).tolist()], np.int64)
+    known = highest.of(keys(group_tokens, group_days))
     counts = ticks["last_price"][order] > 0
-    counts[starts[known == _NO_VOLUME]] = True
+    counts[starts[known == NO_VOLUME]] = True
     # One running maximum over all instruments: each one's own span, begun with what was known of it.
     group = groups.repeat(np.diff(starts, append=len(order)))
     places = np.arange(len(order)) + group + 1
     line = np.empty(len(order) + len(starts), np.int64)
-    line[places] = group * _COUNTER_SPAN + np.where(counts, volume, _NO_VOLUME)
+    line[places] = group * _COUNTER_SPAN + np.where(counts, volume, NO_VOLUME)
     line[starts + groups] = groups * _COUNTER_SPAN + known
     running = np.maximum.accumulate(line)
     before = running[places - 1] - group * _COUNTER_SPAN
-    first = before == _NO_VOLUME
+    first = before == NO_VOLUME
     added[order] = np.where(first | ~counts, 0, np.maximum(0, volume - before))
     fell[order] = ~first & counts & (volume < before)
     after = running[places[np.append(starts[1:], len(order)) - 1]] - groups * _COUNTER_SPAN

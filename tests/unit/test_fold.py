@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from events.decode import decode
 from events.decode.tick import Ticks
-from projectors.fold import Folded, fold, key_of
+from projectors.fold import Folded, Highest, fold
 from tests.candle_reference import Candle, Reference
 from tests.entries import START_NS
 from tests.frames import INFY, NIFTY, RELIANCE, SECOND_NS, USDINR, Packet, frame, recorded
@@ -103,18 +103,18 @@ def no_watermark(ticks: Ticks) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
 @given(messages)
 def test_candles_are_those_of_plain_python(sent: list[list[Packet]]) -> None:
     ticks = ticks_of(sent)
-    assert candles(fold(ticks, no_watermark(ticks), {})) == expected(sent)
+    assert candles(fold(ticks, no_watermark(ticks), Highest())) == expected(sent)
 
 
 @given(messages, st.lists(st.integers(0, 25), max_size=6))
 def test_every_cut_into_pieces_gives_the_same(sent: list[list[Packet]], cuts: list[int]) -> None:
     edges = sorted({0, len(sent), *(cut for cut in cuts if cut < len(sent))})
     found: dict[tuple[int, int], Candle] = {}
-    highest: dict[int, int] = {}
+    highest = Highest()
     for start, stop in itertools.pairwise(edges):
         ticks = ticks_of(sent[start:stop], start)
         folded = fold(ticks, no_watermark(ticks), highest)
-        highest |= folded.counters.by_day()
+        highest.keep(folded.counters.keys, folded.counters.highest)
         for key, candle in candles(folded).items():
             found[key] = merged(found.get(key), candle)
     assert found == expected(sent)
@@ -123,10 +123,12 @@ def test_every_cut_into_pieces_gives_the_same(sent: list[list[Packet]], cuts: li
 @given(st.lists(st.tuples(st.integers(1, 3), st.integers(0, 50)), min_size=1, max_size=60))
 def test_the_candles_of_a_day_add_up_to_the_growth_of_the_counter(said: list[tuple[int, int]]) -> None:
     sent = [[Packet("full", price=price, volume=v, seconds=START)] for price, v in said]
-    folded = fold(ticks_of(sent), no_watermark(ticks_of(sent)), {})
+    folded = fold(ticks_of(sent), no_watermark(ticks_of(sent)), Highest())
     volumes = [v for _, v in said]
     assert folded.volume.sum() == max(volumes) - volumes[0]
-    assert folded.counters.by_day() == {key_of(INFY, (START + 19_800) // DAY_SECONDS): max(volumes)}
+    assert folded.counters.instrument_token.tolist() == [INFY]
+    assert folded.counters.day_number.tolist() == [(START + 19_800) // DAY_SECONDS]
+    assert folded.counters.highest.tolist() == [max(volumes)]
 
 
 def test_a_tick_before_midnight_in_india_counts_for_its_own_day() -> None:
@@ -136,7 +138,7 @@ def test_a_tick_before_midnight_in_india_counts_for_its_own_day() -> None:
         [Packet("full", volume=950, seconds=MIDNIGHT - 2)],  # late, and of the day before
         [Packet("full", volume=25, seconds=MIDNIGHT + 1)],
     ]
-    found = candles(fold(ticks_of(sent), no_watermark(ticks_of(sent)), {}))
+    found = candles(fold(ticks_of(sent), no_watermark(ticks_of(sent)), Highest()))
     before, after = (MIDNIGHT - 60) * SECOND_NS, MIDNIGHT * SECOND_NS
     assert (found[INFY, before].volume, found[INFY, after].volume) == (50, 15)
     assert not any(candle.falls for candle in found.values())
@@ -150,26 +152,26 @@ def test_what_grew_while_there_was_no_price_goes_to_the_next_tick_with_one() -> 
         [Packet("full", price=0, volume=70)],
         [Packet("full", price=101, volume=75)],
     ]
-    (candle,) = candles(fold(ticks_of(sent), no_watermark(ticks_of(sent)), {})).values()
+    (candle,) = candles(fold(ticks_of(sent), no_watermark(ticks_of(sent)), Highest())).values()
     assert candle == Candle(100, 101, 100, 101, volume=75, oi=0, ticks=2)
 
 
 def test_nothing_but_ticks_without_a_price_makes_no_candle_and_remembers_the_first() -> None:
     sent = [[Packet("quote", price=0, volume=7)], [Packet("quote", price=0, volume=9)]]
-    folded = fold(ticks_of(sent), no_watermark(ticks_of(sent)), {})
+    folded = fold(ticks_of(sent), no_watermark(ticks_of(sent)), Highest())
     assert candles(folded) == {}
     assert folded.counters.highest.tolist() == [7]
 
 
 def test_no_ticks_make_no_candles() -> None:
     none = ticks_of([])
-    assert candles(fold(none, no_watermark(none), {})) == {}
+    assert candles(fold(none, no_watermark(none), Highest())) == {}
 
 
 def test_a_tick_is_late_once_the_watermark_has_reached_its_minutes_end() -> None:
     ticks = ticks_of([[Packet("full", price=100 + i)] for i in range(3)])
     end = (START_NS // (60 * SECOND_NS) + 1) * 60 * SECOND_NS
-    (candle,) = candles(fold(ticks, np.array([end - 1, end, end + 1]), {})).values()
+    (candle,) = candles(fold(ticks, np.array([end - 1, end, end + 1]), Highest())).values()
     assert candle.late == 2
 
 
@@ -177,7 +179,7 @@ def test_a_tick_is_late_once_the_watermark_has_reached_its_minutes_end() -> None
 def test_open_interest_is_that_of_the_newest_packet_that_carries_it(kind: str, oi: int | None) -> None:
     token = NIFTY if kind.startswith("index") else INFY
     sent = [[Packet(kind, token, oi=3, seconds=START)], [Packet(kind, token, oi=4, seconds=START)]]
-    found = candles(fold(ticks_of(sent), no_watermark(ticks_of(sent)), {}))
+    found = candles(fold(ticks_of(sent), no_watermark(ticks_of(sent)), Highest()))
     assert {candle.oi for candle in found.values()} == {oi}
 
 
@@ -200,12 +202,12 @@ def test_thousands_of_ticks_of_many_instruments(seed: int) -> None:
         for _ in range(100)
     ]
     ticks = ticks_of(sent)
-    assert candles(fold(ticks, no_watermark(ticks), {})) == expected(sent)
+    assert candles(fold(ticks, no_watermark(ticks), Highest())) == expected(sent)
 
 
 def test_counters_know_on_which_day_their_newest_tick_was_received() -> None:
     old = Packet("full", volume=5, seconds=START - 3 * DAY_SECONDS)
     batch = [recorded(1, frame(old), START * SECOND_NS), recorded(2, frame(old), MIDNIGHT * SECOND_NS)]
     ticks = decode(batch).ticks
-    counters = fold(ticks, no_watermark(ticks), {}).counters
+    counters = fold(ticks, no_watermark(ticks), Highest()).counters
     assert counters.seen_number.tolist() == [counters.day_number[0] + 4]
