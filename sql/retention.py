@@ -1,4 +1,4 @@
-"""Let ticks go that are older than the user keeps."""
+"""Let go what is older than the user keeps, or than anything will ask for."""
 
 from sql.pool import connect, reaching
 from sql.statements import statements
@@ -16,5 +16,19 @@ async def drop_tick_days(database_url: str, days: int) -> list[str]:
             await connection.execute(statements["wait_briefly"])
             rows = await (await connection.execute(statements["drop_tick_days"], {"days": days})).fetchall()
             return [row["part"] for row in rows]
+    finally:
+        await connection.close()
+
+
+async def forget_volumes(database_url: str, days: int) -> int:
+    """Drop what candles remember of days whose newest tick was received long ago; give how many counters.
+
+    A tick that comes for such a day all the same counts as its first. Raises Unreachable.
+    """
+    connection = await connect(database_url)
+    try:
+        async with reaching("what candles remember"):
+            row = await (await connection.execute(statements["forget_volumes"], {"days": days})).fetchone()
+            return int(row["counters"]) if row else 0
     finally:
         await connection.close()

@@ -97,6 +97,12 @@ select instrument_token, day - date '1970-01-01' as day_number, highest
 from unnest(%(tokens)s::bigint[], %(day_numbers)s::integer[]) wanted (token, number)
 join candle_volumes on stream_id = %(stream_id)s and instrument_token = token and day = date '1970-01-01' + number
 
+-- forget_volumes: drop the counters whose newest tick was received so many days before the newest of all; how many
+with gone as (
+    delete from candle_volumes where seen <= (select max(seen) from candle_volumes) - %(days)s::integer returning 1
+)
+select count(*) as counters from gone
+
 -- read_clock: how far the stream's own time had come
 select newest_ns, newest_at_ns, watermark_ns from candle_clocks where stream_id = %(stream_id)s
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from events.event import Recorded
 from events.messages import Beat, Gap, Message, Subscribed
+from ops import retention
 from projectors.candles import CANDLES, CandleProjector
 from runtime.clock import ManualClock
 from sql.store import Store
@@ -367,3 +368,18 @@ def together(candles: list[Candle]) -> tuple[int, ...]:
         oi,
         sum(each.ticks for each in candles),
     )
+
+
+async def test_counters_are_forgotten_by_when_their_ticks_came_not_by_their_day(desk: Desk) -> None:
+    old_day = OPEN_NS // SECOND_NS - 5 * 365 * 86_400
+    played = (OPEN_NS + 40 * DAY_NS, (Packet("full", INFY, 100, 9, seconds=old_day),))
+    said = [full(OPEN_NS, 100, 5), full(OPEN_NS + 11 * DAY_NS, 100, 5), played, full(OPEN_NS + 40 * DAY_NS + 1, 100, 5)]
+    await project(desk, said)
+    assert await retention.look(desk.database_url, 7) == retention.LOOK_SECONDS
+    rows = await desk.rows("select day from candle_volumes order by day")
+    days = [
+        datetime.fromtimestamp(ns / 1e9, UTC).date() for ns in (OPEN_NS, OPEN_NS + 11 * DAY_NS, OPEN_NS + 40 * DAY_NS)
+    ]
+    assert [row["day"] for row in rows] == [datetime.fromtimestamp(old_day, UTC).date(), *days[1:]]
+    assert await retention.look(desk.database_url, 7) == retention.LOOK_SECONDS
+    assert len(await desk.rows("select day from candle_volumes")) == 3
