@@ -170,7 +170,7 @@ async def test_at_the_bound_the_socket_waits_and_nothing_is_lost(settings: Setti
     before = held._value.get()
     async with market(settings, instruments=200, rate=4_000) as exchange:
         await bring_token(settings, exchange)
-        async with Running(settings, Bounds(waiting_bytes=20_000)):
+        async with Running(settings, Bounds(waiting_bytes=4_000)):
             await watcher.until(seen(frame=1_500))
     assert held._value.get() > before
     heard = await watcher.all()
