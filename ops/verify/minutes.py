@@ -2,7 +2,7 @@
 
 A tick's minute is that of its time. Open and close are the first and the last in the order of the log. A tick adds
 max(0, v - the highest v of that instrument in that IST day so far) to the volume, the day's first tick 0. A tick
-without a price makes no candle.
+without a price makes no candle; unless it is the day's first, what it adds waits for the next one with a price.
 """
 
 from collections.abc import Sequence
@@ -81,7 +81,7 @@ class Minutes:
             volume = WORD.unpack_from(payload, offset + VOLUME_OFFSET)[0]
             key = (stream, token, ist_day(at))
             before = self._highest.get(key)
-            if before is None or volume > before:
+            if before is None or (price > 0 and volume > before):
                 added = 0 if before is None else volume - before
                 self._highest[key] = volume
         if price <= 0:
