@@ -260,6 +260,8 @@ async def _where_it_ended(folder: Path, stream: str, archive: Archive) -> tuple[
                 gap = Lost(from_ns=beat.gap_from_ns, reason="lost before")
         elif event.type in ("kite.frame.v1", "kite.text.v1"):
             last_ns = max(last_ns, event.at_ns)
+        elif event.type == "feed.connected.v1":
+            last_ns = last_ns or event.at_ns
         elif event.type == "feed.lost.v1":
             gap = unpack(event, Lost)
         elif event.type == "feed.gap.v1":

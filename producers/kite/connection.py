@@ -42,6 +42,7 @@ from runtime.metrics import (
 SILENCE_SECONDS = 7.0  # Kite sends a heartbeat each second in a quiet market; 5 to 10 s of nothing is a dead socket
 RECONNECT_SECONDS_MAX = 5  # the least that the SDK allows: a loss lasts seconds
 RECONNECT_TRIES_MAX = 300  # the most that the SDK allows; then a new ticker is made
+FROZEN_SECONDS = 3.0  # beats that lie this far apart tell that this process did not run
 HEARTBEAT_BYTES = 1
 FORBIDDEN = "(403"  # in "WebSocket connection upgrade failed (403 - Forbidden)"
 
@@ -106,7 +107,7 @@ class Connection:
         self._tokens: list[int] = []
         self._frames = self._packets = self._bytes = self._heartbeats = self._texts = 0
         self._last_message_ns = 0
-        self._heard_at = 0.0
+        self._heard_at = self._beat_at = 0.0
         self._gap: Lost | None = None
         self._is_open = False
         self._not_open = "closed by us"  # why the last attempt failed, said once
@@ -201,7 +202,11 @@ class Connection:
         )
         self._tell(counted)
         FEED_LAST_MESSAGE.labels(self.stream).set(self._last_message_ns / 1e9)
-        silent = self._clock.monotonic() - self._heard_at
+        now = self._clock.monotonic()
+        if now - self._beat_at > FROZEN_SECONDS:
+            self._heard_at = now  # we were asleep ourselves: what waits in the socket is read first
+        self._beat_at = now
+        silent = now - self._heard_at
         if self._is_open and not self.handover.held and silent > self._bounds.silence_seconds and self._ticker:
             self.log.warning("feed.stalled", silent_seconds=round(silent, 1))
             self._tell(Stalled(silent_ms=round(silent * 1000)))
@@ -214,6 +219,8 @@ class Connection:
         ticker.subscribed_tokens = {}  # else the SDK subscribes once more by itself, in quote mode
         self._is_open = True
         self._heard_at = self._clock.monotonic()
+        # What is sent from here on counts: a first socket that brings nothing leaves a gap, too.
+        self._last_message_ns = self._last_message_ns or self._clock.now_ns()
         server = str(response.headers.get("server", ""))[:80]
         self._tell(Connected(run=self._run, local_port=ticker.ws.transport.getHost().port, server=server))
         FEED_CONNECTED.labels(self.stream).set(1)

@@ -13,6 +13,7 @@ from tests.stack import TICK_STREAM, Stack, select_nothing
 
 AOF_TAIL_BYTES = 64 * 1024
 LATE_SECONDS = 1.0
+FROZEN_SECONDS = 9.0
 
 
 def stop_server(stack: Stack, name: str, *, politely: bool = False) -> None:
@@ -106,4 +107,18 @@ def test_redis_emptied(data_dir: Path, behind: bool, record_property: Callable[[
             client.flushall()
         if behind:
             stack.start("project")
+        no_gap(stack, record_property)
+
+
+@pytest.mark.prove
+def test_a_ticker_that_was_frozen_reads_what_waited(
+    data_dir: Path, record_property: Callable[[str, object], None]
+) -> None:
+    """A ticker frozen for longer than its watchdog waits reads on when it wakes up: no gap, nothing missing."""
+    with Stack(data_dir, **SETTINGS) as stack:
+        stack.start_all()
+        flowing(stack)
+        stack.signal("ticks", signal.SIGSTOP)
+        select_nothing(FROZEN_SECONDS)
+        stack.signal("ticks", signal.SIGCONT)
         no_gap(stack, record_property)
