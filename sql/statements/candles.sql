@@ -90,7 +90,7 @@ on conflict (stream_id, instrument_token, from_time) do update set to_time = gre
 -- read_volumes: the highest volumes of a stream, of its newest days
 select instrument_token, day - date '1970-01-01' as day_number, highest from candle_volumes
 where stream_id = %(stream_id)s
-  and day > (select max(day) from candle_volumes where stream_id = %(stream_id)s) - %(days)s
+  and day > (select max(day) from candle_volumes where stream_id = %(stream_id)s) - %(days)s::integer
 
 -- read_old_volumes: the highest volumes of these instruments on these days
 select instrument_token, day - date '1970-01-01' as day_number, highest

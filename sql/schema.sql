@@ -1,0 +1,441 @@
+-- What the migrations give on plain PostgreSQL: to be read, and to be compared by a test; nothing runs it.
+-- Written by: python -m tests.schema
+
+CREATE FUNCTION public.candle_coverage(streams smallint[], token bigint, low timestamp with time zone, high timestamp with time zone) RETURNS double precision
+    LANGUAGE sql STABLE PARALLEL SAFE
+    AS $$
+    select 1 - coalesce(sum(extract(epoch from upper(piece) - lower(piece))), 0)::double precision
+               / extract(epoch from high - low)::double precision
+    from (select unnest(range_agg(tstzrange(greatest(from_time, low), least(to_time, high)))) as piece
+          from candle_uncovered
+          where stream_id = any (streams) and instrument_token in (0, token) and from_time < high and to_time > low) lost
+$$;
+
+COMMENT ON FUNCTION public.candle_coverage(streams smallint[], token bigint, low timestamp with time zone, high timestamp with time zone) IS 'The part of a stretch in which an instrument could be received, 0 to 1.';
+
+CREATE FUNCTION public.candle_day(token bigint) RETURNS interval
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    AS $$
+    -- 09:00 to 17:00 for currency, to 23:30 for commodities; 09:15 to 15:30 for all others
+    select case when token & 255 in (3, 6) then interval '8 hours'
+                when token & 255 in (7, 8, 12) then interval '14 hours 30 minutes'
+                else interval '6 hours 15 minutes' end
+$$;
+
+CREATE FUNCTION public.candle_opens(token bigint) RETURNS time without time zone
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    AS $$
+    -- by the segment in the token's last byte: cds 3, bcd 6, mcx 7, mcxsx 8 and nco 12 open at 09:00, all others at 09:15
+    select case when token & 255 in (3, 6, 7, 8, 12) then time '09:00' else time '09:15' end
+$$;
+
+CREATE FUNCTION public.drop_tick_days(days integer) RETURNS SETOF text
+    LANGUAGE plpgsql
+    AS $$
+declare
+    each   record;
+    filled boolean;
+    newest date;
+begin
+    perform pg_advisory_xact_lock(hashtext('ticks partitions'));
+    for each in select * from tick_days() order by day desc loop
+        if newest is null then
+            execute format('select exists (select from %s)', each.part) into filled;
+            if filled then
+                newest := each.day;
+            end if;
+        elsif each.day <= newest - days then
+            return next each.part::text; -- before it is gone: then it has no name
+            execute format('drop table %s', each.part);
+        end if;
+    end loop;
+end $$;
+
+CREATE FUNCTION public.make_tick_day(day date) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+declare
+    part text := 'ticks_' || to_char(day, 'YYYYMMDD');
+    low  timestamptz := day::timestamp at time zone 'Asia/Kolkata';
+    high timestamptz := (day + 1)::timestamp at time zone 'Asia/Kolkata';
+begin
+    perform pg_advisory_xact_lock(hashtext('ticks partitions'));
+    if to_regclass(part) is not null then
+        return;
+    end if;
+    execute format('create table %I (like ticks including defaults including constraints including storage)', part);
+    execute format('alter table ticks attach partition %I for values from (%L) to (%L)', part, low, high);
+end $$;
+
+CREATE FUNCTION public.roll_bucket(at timestamp with time zone, token bigint, width interval) RETURNS timestamp with time zone
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    AS $$
+    select date_bin(width, at at time zone 'Asia/Kolkata', date '2000-01-03' + candle_opens(token)) at time zone 'Asia/Kolkata'
+$$;
+
+CREATE FUNCTION public.roll_day(at timestamp with time zone, token bigint) RETURNS timestamp with time zone
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    AS $$
+    select ((at at time zone 'Asia/Kolkata')::date + candle_opens(token)) at time zone 'Asia/Kolkata'
+$$;
+
+CREATE FUNCTION public.tick_days() RETURNS TABLE(part regclass, day date)
+    LANGUAGE sql STABLE
+    AS $$
+    select inhrelid::regclass, to_date(right(relname, 8), 'YYYYMMDD')
+    from pg_inherits join pg_class on pg_class.oid = inhrelid
+    where inhparent = 'ticks'::regclass
+$$;
+
+CREATE TABLE public.bahi_migrations (
+    number integer NOT NULL,
+    name text NOT NULL,
+    flavour text NOT NULL,
+    sha256 text NOT NULL,
+    applied_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+CREATE TABLE public.candle_clocks (
+    stream_id smallint NOT NULL,
+    newest_ns bigint NOT NULL,
+    newest_at_ns bigint NOT NULL,
+    watermark_ns bigint NOT NULL
+);
+
+COMMENT ON TABLE public.candle_clocks IS 'The newest exchange time of a stream, when it came, and up to where candles are closed.';
+
+CREATE TABLE public.candle_subscriptions (
+    stream_id smallint NOT NULL,
+    tokens bigint[] NOT NULL
+);
+
+COMMENT ON TABLE public.candle_subscriptions IS 'What a stream was seen to subscribe last.';
+
+CREATE TABLE public.candle_uncovered (
+    stream_id smallint NOT NULL,
+    instrument_token bigint NOT NULL,
+    from_time timestamp with time zone NOT NULL,
+    to_time timestamp with time zone NOT NULL
+);
+
+COMMENT ON TABLE public.candle_uncovered IS 'When a stream (token 0) or one instrument in it was not received; to_time is infinity while it is not subscribed.';
+
+CREATE TABLE public.candle_volumes (
+    stream_id smallint NOT NULL,
+    instrument_token bigint NOT NULL,
+    day date NOT NULL,
+    highest bigint NOT NULL,
+    seen date NOT NULL
+)
+WITH (fillfactor='50');
+
+COMMENT ON TABLE public.candle_volumes IS 'The highest day''s volume seen so far: what a tick adds is counted from it.';
+
+COMMENT ON COLUMN public.candle_volumes.seen IS 'The IST day on which the newest of its ticks was received; forgotten by it.';
+
+CREATE TABLE public.candles_1m (
+    bucket timestamp with time zone NOT NULL,
+    instrument_token bigint NOT NULL,
+    open double precision NOT NULL,
+    high double precision NOT NULL,
+    low double precision NOT NULL,
+    close double precision NOT NULL,
+    volume bigint NOT NULL,
+    oi bigint,
+    tick_count integer NOT NULL,
+    coverage double precision NOT NULL,
+    source text NOT NULL,
+    revision integer DEFAULT 0 NOT NULL,
+    volume_falls integer DEFAULT 0 NOT NULL,
+    stream_id smallint NOT NULL
+)
+WITH (fillfactor='70');
+
+COMMENT ON COLUMN public.candles_1m.revision IS 'How many ticks came after the candle had closed.';
+
+COMMENT ON COLUMN public.candles_1m.volume_falls IS 'How often the day''s counter fell in this minute.';
+
+CREATE VIEW public.candles_15m AS
+ SELECT rolled AS bucket,
+    instrument_token,
+    (array_agg(open ORDER BY each.bucket))[1] AS open,
+    max(high) AS high,
+    min(low) AS low,
+    (array_agg(close ORDER BY each.bucket DESC))[1] AS close,
+    (sum(volume))::bigint AS volume,
+    (array_agg(oi ORDER BY each.bucket DESC) FILTER (WHERE (oi IS NOT NULL)))[1] AS oi,
+    (sum(tick_count))::integer AS tick_count,
+    public.candle_coverage(array_agg(DISTINCT stream_id), instrument_token, rolled, (rolled + '00:15:00'::interval)) AS coverage,
+        CASE
+            WHEN (min(source) = max(source)) THEN min(source)
+            ELSE 'mixed'::text
+        END AS source
+   FROM ( SELECT candles_1m.bucket,
+            candles_1m.instrument_token,
+            candles_1m.open,
+            candles_1m.high,
+            candles_1m.low,
+            candles_1m.close,
+            candles_1m.volume,
+            candles_1m.oi,
+            candles_1m.tick_count,
+            candles_1m.coverage,
+            candles_1m.source,
+            candles_1m.revision,
+            candles_1m.volume_falls,
+            candles_1m.stream_id,
+            public.roll_bucket(candles_1m.bucket, candles_1m.instrument_token, '00:15:00'::interval) AS rolled
+           FROM public.candles_1m) each
+  GROUP BY rolled, instrument_token;
+
+CREATE VIEW public.candles_1d AS
+ SELECT rolled AS bucket,
+    instrument_token,
+    (array_agg(open ORDER BY each.bucket))[1] AS open,
+    max(high) AS high,
+    min(low) AS low,
+    (array_agg(close ORDER BY each.bucket DESC))[1] AS close,
+    (sum(volume))::bigint AS volume,
+    (array_agg(oi ORDER BY each.bucket DESC) FILTER (WHERE (oi IS NOT NULL)))[1] AS oi,
+    (sum(tick_count))::integer AS tick_count,
+    public.candle_coverage(array_agg(DISTINCT stream_id), instrument_token, rolled, (rolled + public.candle_day(instrument_token))) AS coverage,
+        CASE
+            WHEN (min(source) = max(source)) THEN min(source)
+            ELSE 'mixed'::text
+        END AS source
+   FROM ( SELECT candles_1m.bucket,
+            candles_1m.instrument_token,
+            candles_1m.open,
+            candles_1m.high,
+            candles_1m.low,
+            candles_1m.close,
+            candles_1m.volume,
+            candles_1m.oi,
+            candles_1m.tick_count,
+            candles_1m.coverage,
+            candles_1m.source,
+            candles_1m.revision,
+            candles_1m.volume_falls,
+            candles_1m.stream_id,
+            public.roll_day(candles_1m.bucket, candles_1m.instrument_token) AS rolled
+           FROM public.candles_1m) each
+  GROUP BY rolled, instrument_token;
+
+CREATE VIEW public.candles_1h AS
+ SELECT rolled AS bucket,
+    instrument_token,
+    (array_agg(open ORDER BY each.bucket))[1] AS open,
+    max(high) AS high,
+    min(low) AS low,
+    (array_agg(close ORDER BY each.bucket DESC))[1] AS close,
+    (sum(volume))::bigint AS volume,
+    (array_agg(oi ORDER BY each.bucket DESC) FILTER (WHERE (oi IS NOT NULL)))[1] AS oi,
+    (sum(tick_count))::integer AS tick_count,
+    public.candle_coverage(array_agg(DISTINCT stream_id), instrument_token, rolled, (rolled + '01:00:00'::interval)) AS coverage,
+        CASE
+            WHEN (min(source) = max(source)) THEN min(source)
+            ELSE 'mixed'::text
+        END AS source
+   FROM ( SELECT candles_1m.bucket,
+            candles_1m.instrument_token,
+            candles_1m.open,
+            candles_1m.high,
+            candles_1m.low,
+            candles_1m.close,
+            candles_1m.volume,
+            candles_1m.oi,
+            candles_1m.tick_count,
+            candles_1m.coverage,
+            candles_1m.source,
+            candles_1m.revision,
+            candles_1m.volume_falls,
+            candles_1m.stream_id,
+            public.roll_bucket(candles_1m.bucket, candles_1m.instrument_token, '01:00:00'::interval) AS rolled
+           FROM public.candles_1m) each
+  GROUP BY rolled, instrument_token;
+
+CREATE VIEW public.candles_5m AS
+ SELECT rolled AS bucket,
+    instrument_token,
+    (array_agg(open ORDER BY each.bucket))[1] AS open,
+    max(high) AS high,
+    min(low) AS low,
+    (array_agg(close ORDER BY each.bucket DESC))[1] AS close,
+    (sum(volume))::bigint AS volume,
+    (array_agg(oi ORDER BY each.bucket DESC) FILTER (WHERE (oi IS NOT NULL)))[1] AS oi,
+    (sum(tick_count))::integer AS tick_count,
+    public.candle_coverage(array_agg(DISTINCT stream_id), instrument_token, rolled, (rolled + '00:05:00'::interval)) AS coverage,
+        CASE
+            WHEN (min(source) = max(source)) THEN min(source)
+            ELSE 'mixed'::text
+        END AS source
+   FROM ( SELECT candles_1m.bucket,
+            candles_1m.instrument_token,
+            candles_1m.open,
+            candles_1m.high,
+            candles_1m.low,
+            candles_1m.close,
+            candles_1m.volume,
+            candles_1m.oi,
+            candles_1m.tick_count,
+            candles_1m.coverage,
+            candles_1m.source,
+            candles_1m.revision,
+            candles_1m.volume_falls,
+            candles_1m.stream_id,
+            public.roll_bucket(candles_1m.bucket, candles_1m.instrument_token, '00:05:00'::interval) AS rolled
+           FROM public.candles_1m) each
+  GROUP BY rolled, instrument_token;
+
+CREATE TABLE public.feed_gaps (
+    feed text NOT NULL,
+    connection integer NOT NULL,
+    stream text NOT NULL,
+    from_time timestamp with time zone NOT NULL,
+    to_time timestamp with time zone,
+    reason text NOT NULL,
+    filled boolean DEFAULT false NOT NULL,
+    n bigint NOT NULL
+);
+
+COMMENT ON TABLE public.feed_gaps IS 'Losses of feed, in receive time; to_time is null while one lasts.';
+
+CREATE TABLE public.instrument_dumps (
+    broker text NOT NULL,
+    day date NOT NULL,
+    n bigint NOT NULL,
+    rows integer NOT NULL,
+    sha256 text NOT NULL,
+    at timestamp with time zone NOT NULL
+);
+
+COMMENT ON TABLE public.instrument_dumps IS 'The dump that stands for each day.';
+
+CREATE TABLE public.instruments (
+    instrument_token bigint NOT NULL,
+    exchange text NOT NULL,
+    tradingsymbol text NOT NULL,
+    name text NOT NULL,
+    segment text NOT NULL,
+    instrument_type text NOT NULL,
+    expiry date,
+    strike double precision,
+    tick_size double precision NOT NULL,
+    lot_size bigint NOT NULL,
+    exchange_token bigint NOT NULL,
+    broker text NOT NULL,
+    valid_from date NOT NULL,
+    valid_to date
+);
+
+COMMENT ON COLUMN public.instruments.valid_to IS 'The last day on which a dump had it so; null while the newest dump has it.';
+
+CREATE TABLE public.parked_events (
+    projector text NOT NULL,
+    stream text NOT NULL,
+    n bigint NOT NULL,
+    part integer DEFAULT 0 NOT NULL,
+    at timestamp with time zone NOT NULL,
+    error text NOT NULL,
+    packets integer DEFAULT 0 NOT NULL,
+    payload bytea NOT NULL
+);
+
+COMMENT ON TABLE public.parked_events IS 'Events, or parts of them, that could not be read: whole, with the reason.';
+
+CREATE TABLE public.projection_checkpoints (
+    projector text NOT NULL,
+    stream text NOT NULL,
+    n bigint DEFAULT 0 NOT NULL,
+    epoch bigint DEFAULT 0 NOT NULL,
+    owner text,
+    lease_until timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
+    CONSTRAINT projection_checkpoints_check CHECK (((n >= 0) AND (epoch >= 0)))
+)
+WITH (fillfactor='50');
+
+COMMENT ON TABLE public.projection_checkpoints IS 'How far each projector has committed each stream. The one truth about it.';
+
+CREATE TABLE public.streams (
+    stream_id smallint NOT NULL,
+    stream text NOT NULL
+);
+
+COMMENT ON TABLE public.streams IS 'A short number for each stream, as rows of ticks and candles carry it. Never rebuilt.';
+
+ALTER TABLE public.streams ALTER COLUMN stream_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.streams_stream_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE public.ticks (
+    "time" timestamp with time zone NOT NULL,
+    received_at timestamp with time zone NOT NULL,
+    instrument_token bigint NOT NULL,
+    last_price double precision NOT NULL,
+    last_quantity bigint,
+    average_price double precision,
+    volume bigint,
+    buy_quantity bigint,
+    sell_quantity bigint,
+    oi bigint,
+    bid_price double precision,
+    bid_quantity bigint,
+    ask_price double precision,
+    ask_quantity bigint,
+    n bigint NOT NULL,
+    stream_id smallint NOT NULL,
+    flags smallint NOT NULL
+)
+PARTITION BY RANGE ("time");
+
+ALTER TABLE ONLY public.bahi_migrations
+    ADD CONSTRAINT bahi_migrations_pkey PRIMARY KEY (number);
+
+ALTER TABLE ONLY public.candle_clocks
+    ADD CONSTRAINT candle_clocks_pkey PRIMARY KEY (stream_id);
+
+ALTER TABLE ONLY public.candle_subscriptions
+    ADD CONSTRAINT candle_subscriptions_pkey PRIMARY KEY (stream_id);
+
+ALTER TABLE ONLY public.candle_uncovered
+    ADD CONSTRAINT candle_uncovered_pkey PRIMARY KEY (stream_id, instrument_token, from_time);
+
+ALTER TABLE ONLY public.candle_volumes
+    ADD CONSTRAINT candle_volumes_pkey PRIMARY KEY (stream_id, instrument_token, day);
+
+ALTER TABLE ONLY public.candles_1m
+    ADD CONSTRAINT candles_1m_pkey PRIMARY KEY (instrument_token, bucket);
+
+ALTER TABLE ONLY public.feed_gaps
+    ADD CONSTRAINT feed_gaps_pkey PRIMARY KEY (stream, from_time);
+
+ALTER TABLE ONLY public.instrument_dumps
+    ADD CONSTRAINT instrument_dumps_pkey PRIMARY KEY (broker, day);
+
+ALTER TABLE ONLY public.instruments
+    ADD CONSTRAINT instruments_pkey PRIMARY KEY (instrument_token, valid_from, broker);
+
+ALTER TABLE ONLY public.parked_events
+    ADD CONSTRAINT parked_events_pkey PRIMARY KEY (projector, stream, n, part);
+
+ALTER TABLE ONLY public.projection_checkpoints
+    ADD CONSTRAINT projection_checkpoints_pkey PRIMARY KEY (projector, stream);
+
+ALTER TABLE ONLY public.streams
+    ADD CONSTRAINT streams_pkey PRIMARY KEY (stream_id);
+
+ALTER TABLE ONLY public.streams
+    ADD CONSTRAINT streams_stream_key UNIQUE (stream);
+
+CREATE INDEX candles_1m_bucket ON public.candles_1m USING btree (bucket, stream_id);
+
+CREATE INDEX instruments_now ON public.instruments USING btree (exchange, instrument_type, expiry) WHERE (valid_to IS NULL);
+
+CREATE INDEX instruments_symbol ON public.instruments USING btree (tradingsymbol text_pattern_ops, exchange);
+
+CREATE INDEX ticks_time ON ONLY public.ticks USING brin ("time") WITH (pages_per_range='32', autosummarize='on');
