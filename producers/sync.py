@@ -142,7 +142,13 @@ class Worker:
         _log.info("sync.instruments", rows=rows, parts=len(events) - 1, n=n)
 
     async def _keep(self) -> None:
-        await asyncio.to_thread(requests.keep, self._path, self._kept)
+        """Keep what was done; where the disk is full, it is done once more after a restart."""
+        try:
+            await asyncio.to_thread(requests.keep, self._path, self._kept)
+        except Unreachable as error:
+            self._complaints.say("sync.state_not_kept", wanted=error.wanted, found=error.found, remedy=error.remedy)
+        else:
+            self._complaints.heal("sync.state_not_kept")
 
 
 async def run(settings: Settings, stop: Stop, checkpoints: AskCheckpoints) -> None:

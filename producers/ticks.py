@@ -80,6 +80,7 @@ class Ticker:
         self._tokens = Tokens(settings, where.broker)
         self._path = self._spools / f"ticks-{where.broker}.subscriptions.json"
         self._wanted = requests.load(self._path, Wanted)
+        self._kept = b""
         self._run = uuid.uuid4().hex[:12]
         self._lines: dict[int, Line] = {}
         self._master: Master | None = None
@@ -146,7 +147,6 @@ class Ticker:
         if self._learning is None or self._learning.done():  # beside: a slow REST holds nothing up
             self._learning = tasks.create_task(self._learn())
         today = datetime.now(UTC).astimezone(IST).date()
-        before = msgspec.json.encode(self._wanted)
         places, left_out = subscriptions.assign(self._wanted, self._chosen(), today)
         if left_out:
             limit = subscriptions.CONNECTIONS_MAX * subscriptions.CONNECTION_INSTRUMENTS_MAX
@@ -155,8 +155,7 @@ class Ticker:
             )
         else:
             self._complaints.heal("ticks.too_many")
-        if msgspec.json.encode(self._wanted) != before:
-            await asyncio.to_thread(requests.keep, self._path, self._wanted)
+        await self._keep()
         for number in sorted({*places, *self._lines}):
             if number not in self._lines:
                 await self._open_line(number, tasks, work)
@@ -191,8 +190,19 @@ class Ticker:
         self._complaints.heal("ticks.requests_unreachable", "ticks.requests_halted")
         for refused in subscriptions.fold(self._wanted, found):
             self._complaints.say("ticks.request_refused", wanted=refused.wanted, found=refused.found)
-        if found:
+
+    async def _keep(self) -> None:
+        """Keep what is wanted, where it is otherwise than what was kept; a full disk stops no tick."""
+        state = msgspec.json.encode(self._wanted)
+        if state == self._kept:
+            return
+        try:
             await asyncio.to_thread(requests.keep, self._path, self._wanted)
+        except Unreachable as error:
+            self._complaints.say("ticks.state_not_kept", wanted=error.wanted, found=error.found, remedy=error.remedy)
+        else:
+            self._kept = state
+            self._complaints.heal("ticks.state_not_kept")
 
     async def _learn(self) -> None:
         """Get the broker's dump: once a day, and where a name is not known from it."""

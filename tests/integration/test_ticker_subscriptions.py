@@ -1,5 +1,6 @@
 """What the ticker holds: by WATCHLIST and requests, spread over connections, each instrument where it was."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 
 import msgspec
@@ -8,7 +9,8 @@ import pytest
 from events.event import Event, Recorded
 from events.messages import Subscribe, Subscribed, Unsubscribe, unpack
 from runtime.settings import Settings
-from tests.tickers import Running, Watcher, bring_token, count, market, seen
+from tests.small_disk import filled, small_disk
+from tests.tickers import WAIT_SECONDS_MAX, Running, Watcher, account, bring_token, count, market, seen
 
 STREAMS = [f"ticks-sandbox-{number}" for number in (1, 2, 3)]
 
@@ -147,3 +149,31 @@ async def test_a_hole_in_the_requests_stops_no_tick(
             heard = await watcher.all()
             await watcher.until(seen(frame=count("frame", heard) + 10))
             assert not running.task.done()
+
+
+async def test_a_full_disk_holds_the_sockets_and_ends_nothing(
+    settings: Settings, watcher: Watcher, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with small_disk(settings.bahi_data_dir) as room:
+        (settings.bahi_data_dir / "spool").symlink_to(room)
+        async with market(settings) as exchange:
+            await bring_token(settings, exchange)
+            first, second = (str(each.instrument_token) for each in exchange.stage.instruments[:2])
+            chosen = msgspec.structs.replace(settings, watchlist=(first,))
+            async with Running(chosen) as running:
+                await watcher.until(seen(frame=3))
+                said = ""
+                with filled(room):
+                    await watcher.say("requests", subscribe(second))
+                    async with asyncio.timeout(WAIT_SECONDS_MAX):
+                        while "ticks.state_not_kept" not in said:
+                            await watcher.all()
+                            said += capsys.readouterr().out
+                    assert not running.task.done()
+                heard = await watcher.until(holds(int(first), int(second)))
+                await watcher.until(seen(frame=count("frame", heard) + 5))
+        heard = await watcher.all()
+        account(settings, heard)
+        assert count("connected", heard) == 1
+        state = settings.bahi_data_dir / "spool" / "ticks-sandbox.subscriptions.json"
+        assert second.encode() in state.read_bytes()
