@@ -34,6 +34,7 @@ from sql.store import Rows
 
 NAME = "candles"
 OPEN_CANDLE_SECONDS = 1.0  # how often open candles are written: the contract shows them within 5 s of the first tick
+REST_SECONDS = 0.1  # between two reads: small against OPEN_CANDLE_SECONDS
 PENDING_TICKS_MAX = 100_000  # written before its time at this many: 7 MB of memory, and quick to read again
 GRACE_NS = 2_000_000_000  # exchange stamps are whole seconds and come up to a second late
 VOLUME_DAYS = 3  # highest volumes held in memory count back from the newest day; older ones are asked for
@@ -249,4 +250,4 @@ def _instant(ns: int) -> datetime:
     return _EPOCH + timedelta(microseconds=ns // 1000)
 
 
-CANDLES = Projection(NAME, is_tick_stream, CandleProjector)
+CANDLES = Projection(NAME, is_tick_stream, CandleProjector, rest_seconds=REST_SECONDS)

@@ -11,6 +11,7 @@ from sql.store import Rows
 
 NAME = "gaps"
 SETTLE_SECONDS = 0.5  # a stream's frames are of no interest here: its checkpoint need not follow each of them
+REST_SECONDS = 0.1  # between two reads: a loss is in its table within that
 
 
 class GapProjector:
@@ -62,4 +63,4 @@ def _instant(ns: int) -> datetime:
     return datetime.fromtimestamp(ns // 1000 / 1e6, UTC)
 
 
-GAPS = Projection(NAME, is_tick_stream, GapProjector)
+GAPS = Projection(NAME, is_tick_stream, GapProjector, rest_seconds=REST_SECONDS)

@@ -85,19 +85,24 @@ class InstrumentProjector:
         """Compare each dump with what held until now."""
         for dump in self._dumps:
             known = await rows.run("last_dump", {"broker": dump.told.broker})
-            if known and (known[0]["sha256"] == dump.told.sha256 or known[0]["day"] > dump.day):
-                continue  # unchanged, or older than what holds
-            shared: dict[str, Any] = {"broker": dump.told.broker, "day": dump.day}
-            await rows.run("make_dump")
-            await rows.load_text("copy_dump", dump.lines)
-            await rows.run("forget_today", shared)
-            await rows.run("reopen_yesterday", shared)
-            await rows.run("end_changed_instruments", shared)
-            await rows.run("begin_instruments", shared)
+            if known and known[0]["day"] > dump.day:
+                continue  # what holds is newer
+            if not known or known[0]["sha256"] != dump.told.sha256:
+                await self._compare(rows, dump)
             told = {"n": dump.n, "rows": dump.told.rows, "sha256": dump.told.sha256}
             at = datetime.fromtimestamp(dump.told.answered_ns / 1e9, UTC)
-            await rows.run("keep_dump", {**shared, **told, "at": at})
-            await rows.run("drop_dump")
+            await rows.run("keep_dump", {"broker": dump.told.broker, "day": dump.day, **told, "at": at})
+
+    async def _compare(self, rows: Rows, dump: Dump) -> None:
+        """Begin and end descriptions so that those of the dump hold from its day on."""
+        shared: dict[str, Any] = {"broker": dump.told.broker, "day": dump.day}
+        await rows.run("make_dump")
+        await rows.load_text("copy_dump", dump.lines)
+        await rows.run("forget_today", shared)
+        await rows.run("reopen_yesterday", shared)
+        await rows.run("end_changed_instruments", shared)
+        await rows.run("begin_instruments", shared)
+        await rows.run("drop_dump")
 
     def committed(self) -> None:
         """Forget what is in the table."""

@@ -188,6 +188,8 @@ class Loop:
             if target is not None and target > lease.n:
                 await self._commit(lease, projector, target)
             await self._keep(lease, after)
+            if self.projection.rest_seconds and len(batch) < READ_EVENTS_MAX and not alone:
+                await self._stop.pause(self.projection.rest_seconds)
         target = projector.due(math.inf)
         if target is not None and target > lease.n:
             await self._commit(lease, projector, target)

@@ -48,7 +48,8 @@ class Projection(msgspec.Struct, frozen=True):
 
     wants: which streams it reads. make: gives the projector for one stream. parks: a bad event is parked and the rest
     goes on; without it, as for orders, trades and money, the projector stops and says so. packets: how many ticks an
-    event said that it holds, for the account of one that is parked whole.
+    event said that it holds, for the account of one that is parked whole. rest_seconds: how long it rests after a read
+    that took all there was; what is in no haste takes more at once, and leaves the processor to what is.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Projection(msgspec.Struct, frozen=True):
     make: Callable[[str], Projector]
     parks: bool = True
     packets: Callable[[Recorded], int] = lambda _: 0
+    rest_seconds: float = 0.0
 
 
 def is_tick_stream(stream: str) -> bool:
