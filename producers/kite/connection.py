@@ -147,7 +147,9 @@ class Connection:
         """Pass on what the ticker in use says; one that was replaced is not heard, and closed if it connects late."""
         if ticker is self._ticker:
             callback(*args)
-        elif ticker.ws is not None and ticker.ws.transport is not None:
+            return
+        ticker.stop_retry()  # again: on connecting the SDK takes up trying
+        if ticker.ws is not None and ticker.ws.transport is not None:
             ticker.ws.transport.abortConnection()
 
     def subscribe(self, tokens: list[int]) -> None:

@@ -6,9 +6,11 @@ import ssl
 import struct
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from aiohttp import web
+from twisted.internet import reactor as twisted_reactor
 
 from events.event import EVENT_BYTES_MAX, Event
 from producers.handover import Handover
@@ -193,3 +195,18 @@ async def test_a_ticker_that_was_replaced_while_it_connected_is_closed() -> None
             while broker.requests < 4 or sum(not each.closed for each in broker.sockets) > 1:
                 await reactor.settled()
         assert [event.type for event in way.heard].count("feed.connected.v1") == 1
+        assert broker.requests == 4
+    assert await quiet_for_one_try(), "nobody tries again once it was closed"
+
+
+async def quiet_for_one_try() -> bool:
+    """Wait longer than the SDK does before it tries again; say whether none of its tickers waits to do so."""
+    done = asyncio.get_running_loop().create_future()
+    reactor.call(_waiting, asyncio.get_running_loop(), done)
+    waiting: int = await done
+    return waiting == 0
+
+
+def _waiting(loop: asyncio.AbstractEventLoop, done: "asyncio.Future[int]") -> None:
+    calls = [str(call) for call in cast(Any, twisted_reactor).getDelayedCalls()]
+    loop.call_soon_threadsafe(done.set_result, sum("reconnector" in call for call in calls))
