@@ -11,7 +11,6 @@ A folder that cannot be read or written (a network mount that is away, no rights
 tried again and said, and costs no more than time. A segment that is not what was put there is ArchiveRotten.
 """
 
-import asyncio
 import os
 import socket
 import uuid
@@ -26,6 +25,7 @@ from events import codec, disk, segment
 from events.event import Recorded
 from events.spool import NAME_DIGITS, NAME_PATTERN
 from runtime.errors import ArchiveConflict, SettingError, Unreachable
+from runtime.waiting import in_thread
 
 READ_ENTRIES_MAX = 4096  # one read from the archive; a reader that is far behind takes large steps
 INDEXES_MAX = 1024  # kept in memory, some 10 KB each; a day at full speed makes about as many segments
@@ -108,7 +108,7 @@ class Archive:
 
     async def _reaching(self, work: Callable[[], T]) -> T:
         try:
-            return await asyncio.to_thread(work)
+            return await in_thread(work)
         except OSError as error:
             self._listed.clear()
             raise Unreachable(

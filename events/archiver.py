@@ -33,6 +33,7 @@ from events.log import Log
 from events.segment import Chunk, Index
 from events.spool import SpoolFile, closed_files, spool_files
 from runtime.errors import ArchiveConflict, SpoolMismatch, Unreachable
+from runtime.waiting import in_thread
 
 LOCK_NAME = "archive.lock"
 NS_PER_SECOND = 1_000_000_000
@@ -159,7 +160,7 @@ class Archiver:
 
     async def _on_disk(self, work: Callable[[], T]) -> T:
         try:
-            return await asyncio.to_thread(work)
+            return await in_thread(work)
         except OSError as error:
             raise _away(self._folder, error) from error
 

@@ -33,7 +33,7 @@ from runtime import metrics
 from runtime.clock import Clock
 from runtime.errors import Unreachable
 from runtime.log import get
-from runtime.waiting import Backoff
+from runtime.waiting import Backoff, in_thread
 
 SEND_ENTRIES_MAX = 128  # one append; more gains nothing and holds Redis up for longer
 SEND_BYTES_MAX = 1024 * 1024
@@ -93,7 +93,7 @@ class Writer:
             return writer
         opening = await takeover(spool, log, archive, checkpoints, clock)
         if spool.first == 0:
-            await asyncio.to_thread(spool.begin, 1)
+            await in_thread(lambda: spool.begin(1))
         await writer._commit([codec.encode(1, opening)])
         return writer
 
@@ -194,7 +194,7 @@ class Writer:
     async def _commit(self, entries: list[bytes]) -> None:
         """Bring entries to the disk as one commit, and to the send loop."""
         with metrics.LOG_SYNC_SECONDS.labels(self.stream).time():
-            await asyncio.to_thread(self._write, entries)
+            await in_thread(lambda: self._write(entries))
         for entry in entries:
             self._recent.append((codec.entry_n(entry), entry))
             self._recent_bytes += len(entry)
@@ -214,7 +214,7 @@ class Writer:
         holds = self._spool.last - self._spool.first + 1
         due = self._spool.size >= self._roll_bytes or now - self._rolled_at >= self._roll_seconds
         if holds > 0 and due:
-            await asyncio.to_thread(self._spool.begin, self._spool.last + 1)
+            await in_thread(lambda: self._spool.begin(self._spool.last + 1))
             self._rolled_at = now
             await self._measure()
 

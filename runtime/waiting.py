@@ -2,13 +2,16 @@
 
 import asyncio
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 FIRST_SECONDS = 0.05  # a lost packet or a server that restarts is over in no time
 GROWTH = 1.8
 CAP_SECONDS = 2.0  # a server that is back is found within this; tried for ever
 JITTER = 0.3  # of each wait, so that all processes do not knock at once
+
+T = TypeVar("T")
 
 
 class Backoff:
@@ -52,3 +55,19 @@ def heed_cancel() -> Iterator[None]:
     finally:  # also where the work went on to fail for another reason
         if task.cancelling() > before:
             raise asyncio.CancelledError
+
+
+async def in_thread(work: Callable[[], T]) -> T:
+    """Give what `work` gives, done in a thread. A cancelling is heeded when the thread has ended.
+
+    A thread cannot be cut off. `asyncio.to_thread` forgets it when its caller is cancelled: it goes on writing into
+    files that the caller closes, or that another one has taken over meanwhile.
+    """
+    running = asyncio.ensure_future(asyncio.to_thread(work))
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        await asyncio.wait([running])
+        if not running.cancelled():
+            running.exception()  # seen here: nobody else will ask, and the caller is told of the cancelling
+        raise
