@@ -19,8 +19,6 @@ The archive holds other content under an n: `ArchiveConflict`. The spool lacks r
 """
 
 import asyncio
-import fcntl
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
@@ -103,7 +101,7 @@ class Archiver:
 
     def close(self) -> None:
         """Let go of the lock."""
-        os.close(self._lock)
+        disk.close(self._lock)
 
     async def _due(self) -> list[tuple[SpoolFile, int]]:
         """Give the closed files that Redis has all of, oldest first."""
@@ -167,16 +165,13 @@ class Archiver:
 
 def _locked(path: Path) -> int:
     try:
-        lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        lock = disk.lock(path)
     except OSError as error:
         raise _away(path.parent, error) from error
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(lock)
+    if lock is None:
         raise Unreachable(
             f"to be the one archiver of {path.parent}", "another process that has its lock", "one is enough: stop one"
-        ) from None
+        )
     return lock
 
 

@@ -2,29 +2,70 @@
 
 Everything that must survive a power cut goes through here: a file appears whole or not at all (written beside,
 fdatasynced, renamed, folder fsynced), a new folder is known to the one above it, and appended bytes count only after
-`sync`. A simulator can stand in for it.
+`sync`. All of it is asked of the kernel by the names `os` and `fcntl` of this module, and the spool asks nobody else:
+a simulated kernel put under these two names sees every step, and may crash between any two of them.
 """
 
 import errno
+import fcntl
 import os
+import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from runtime.errors import Unreachable
 
 BESIDE_SUFFIX = ".new"  # of a file that is being written; one that a crash left behind is written over or removed
+READ_BYTES = 1 << 20  # of one more look whether a file has grown while it was read
 _FULL = {errno.ENOSPC, errno.EDQUOT}  # a full disk is waited for; any other failure of a disk is not
 
 
 def make_folder(folder: Path) -> None:
     """Make a folder and those above it, durable when this returns. Raises Unreachable on a full disk."""
-    if folder.is_dir():
+    if _is_folder(folder):
         return
     make_folder(folder.parent)
     with _room_for(0, folder.parent):
-        folder.mkdir(exist_ok=True)
+        with suppress(FileExistsError):
+            os.mkdir(folder)
         sync_folder(folder.parent)
+
+
+def lock(path: Path) -> int | None:
+    """Take the lock that a file stands for, until its handle is closed; None where another process has it."""
+    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        return None
+    return handle
+
+
+def names(folder: Path) -> list[str]:
+    """Give the names in a folder, in order; none where there is no such folder."""
+    try:
+        return sorted(os.listdir(folder))
+    except FileNotFoundError:
+        return []
+
+
+def size(path: Path) -> int:
+    """Give the bytes of a file."""
+    return os.stat(path).st_size
+
+
+def read(path: Path) -> bytes:
+    """Give the content of a file."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        pieces = [os.read(handle, os.fstat(handle).st_size + 1)]
+        while pieces[-1]:  # a large file comes in several pieces
+            pieces.append(os.read(handle, READ_BYTES))
+    finally:
+        os.close(handle)
+    return b"".join(pieces)
 
 
 def create(path: Path, content: bytes) -> None:
@@ -35,7 +76,7 @@ def create(path: Path, content: bytes) -> None:
     beside = path.with_name(path.name + BESIDE_SUFFIX)
     _write_beside(beside, content)
     with _room_for(len(content), path.parent):
-        beside.replace(path)
+        os.replace(beside, path)
         sync_folder(path.parent)
 
 
@@ -47,13 +88,23 @@ def create_only(path: Path, content: bytes, beside: Path) -> bool:
     _write_beside(beside, content)
     try:
         with _room_for(len(content), path.parent):
-            path.hardlink_to(beside)
+            os.link(beside, path)
     except FileExistsError:
         return False
     finally:
-        beside.unlink()
+        os.unlink(beside)
     sync_folder(path.parent)
     return True
+
+
+def open_end(path: Path) -> int:
+    """Give a handle that appends to a file and can cut it."""
+    return os.open(path, os.O_RDWR | os.O_APPEND)
+
+
+def close(handle: int) -> None:
+    """Let go of a file; of a lock, too."""
+    os.close(handle)
 
 
 def append(handle: int, content: bytes, path: Path) -> None:
@@ -67,6 +118,11 @@ def append(handle: int, content: bytes, path: Path) -> None:
             raise
 
 
+def cut(handle: int, length: int) -> None:
+    """Cut a file to `length` bytes; it counts after `sync`."""
+    os.ftruncate(handle, length)
+
+
 def sync(handle: int) -> None:
     """Wait until all that was appended is on the disk."""
     os.fdatasync(handle)
@@ -74,7 +130,8 @@ def sync(handle: int) -> None:
 
 def remove(path: Path) -> None:
     """Remove a file, durably."""
-    path.unlink(missing_ok=True)
+    with suppress(FileNotFoundError):
+        os.unlink(path)
     sync_folder(path.parent)
 
 
@@ -87,6 +144,13 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
+def _is_folder(path: Path) -> bool:
+    try:
+        return stat.S_ISDIR(os.stat(path).st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+
+
 def _write_beside(beside: Path, content: bytes) -> None:
     with _room_for(len(content), beside.parent):
         handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -94,7 +158,8 @@ def _write_beside(beside: Path, content: bytes) -> None:
             _write_all(handle, content)
             os.fdatasync(handle)
         except OSError:
-            beside.unlink(missing_ok=True)  # what cannot be finished gives its room back
+            with suppress(FileNotFoundError):
+                os.unlink(beside)  # what cannot be finished gives its room back
             raise
         finally:
             os.close(handle)

@@ -24,8 +24,7 @@ again, because the kernel may have dropped the pages that it could not write: th
 reads what is really there.
 """
 
-import fcntl
-import os
+import re
 import struct
 import threading
 import zlib
@@ -44,6 +43,7 @@ MAGIC = b"BAHISPL1"
 SUFFIX = ".spool"
 NAME_DIGITS = 20  # names sort as numbers up to 2^64
 NAME_PATTERN = "[0-9]" * NAME_DIGITS
+NAME = re.compile(NAME_PATTERN + re.escape(SUFFIX))
 RECORD_HEAD = struct.Struct(">I")
 OPENS_COMMIT = 1 << 31
 ENTRY_BYTES_MAX = codec.HEAD_BYTES + 255 + EVENT_BYTES_MAX
@@ -128,7 +128,7 @@ class SpoolFile:
 
     def scan(self, stream: str) -> Scan:
         """Read the file. Raises SpoolMismatch for a wrong header or an n out of order."""
-        content = self.path.read_bytes()
+        content = disk.read(self.path)
         head = header(stream, self.first)
         if content[: len(head)] != head:
             raise self._mismatch(f"a spool file of {stream} from {self.first}", "another header")
@@ -165,7 +165,7 @@ def closed_files(folder: Path) -> list[tuple[SpoolFile, int]]:
 
 def spool_files(folder: Path) -> list[SpoolFile]:
     """Give the files of a spool folder, oldest first."""
-    return [SpoolFile(path) for path in sorted(folder.glob(NAME_PATTERN + SUFFIX))]
+    return [SpoolFile(folder / name) for name in disk.names(folder) if NAME.fullmatch(name)]
 
 
 class Spool:
@@ -176,16 +176,14 @@ class Spool:
         self.folder = folder
         self.stream = stream
         disk.make_folder(folder)
-        self._lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(self._lock)
+        lock = disk.lock(folder / "lock")
+        if lock is None:
             raise SpoolMismatch(
                 f"to be the one writer of {stream}",
                 f"another process that holds {folder / 'lock'}",
                 "stop that one first; a stream has one writer",
-            ) from None
+            )
+        self._lock = lock
         self.first = 0  # of the youngest file
         self.last = 0  # n of the last record written; 0 while there is none
         self.size = 0  # bytes of the youngest file
@@ -215,7 +213,7 @@ class Spool:
             )
         self._open(youngest.path, youngest.first, last, scan.good)
         if scan.rest:
-            os.ftruncate(self._handle, scan.good)
+            disk.cut(self._handle, scan.good)
         disk.sync(self._handle)  # before anything is sent from it (rule 7a)
         return last > 0
 
@@ -232,8 +230,8 @@ class Spool:
 
     def _open(self, path: Path, first: int, last: int, size: int) -> None:
         if self._handle >= 0:
-            os.close(self._handle)
-        self._handle = os.open(path, os.O_RDWR | os.O_APPEND)
+            disk.close(self._handle)
+        self._handle = disk.open_end(path)
         self._path, self.first, self.last, self.size = path, first, last, size
 
     def write(self, entries: list[bytes]) -> None:
@@ -279,13 +277,13 @@ class Spool:
         size = 0
         for file in spool_files(self.folder):
             with suppress(FileNotFoundError):  # archived and removed since the listing
-                size += file.path.stat().st_size
+                size += disk.size(file.path)
         return size
 
     def close(self) -> None:
         """Let go of file and lock, once no write is under way."""
         with self._busy:
             if self._handle >= 0:
-                os.close(self._handle)
+                disk.close(self._handle)
                 self._handle = -1
-            os.close(self._lock)
+            disk.close(self._lock)
