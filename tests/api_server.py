@@ -24,10 +24,10 @@ from events.spool import Spool
 from events.writer import Writer
 from runtime.clock import SystemClock
 from runtime.settings import Settings
+from tests.patience import PATIENCE_SECONDS
 
 Json = dict[str, object]
 KEY = "an-administrator-key-for-tests"
-READY_SECONDS_MAX = 20.0
 
 
 def free_port() -> int:
@@ -88,7 +88,7 @@ async def serving(settings: Settings) -> AsyncIterator[Api]:
 
 
 async def _until_answers(client: aiohttp.ClientSession, running: asyncio.Task[None]) -> None:
-    async with asyncio.timeout(READY_SECONDS_MAX):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while not running.done():
             try:
                 async with client.get("/health") as answer:

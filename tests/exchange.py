@@ -12,9 +12,7 @@ import aiohttp
 
 from ops.sandbox.server import Exchange, Options
 from ops.sandbox.session import API_KEY, API_SECRET
-
-WAIT_SECONDS_MAX = 20.0
-"""What has not come by then does not come."""
+from tests.patience import PATIENCE_SECONDS
 
 
 @contextlib.asynccontextmanager
@@ -38,7 +36,7 @@ def root(running: Exchange | int) -> str:
 
 async def call(running: Exchange | int, method: str, path: str, **options: Any) -> tuple[int, Any]:
     """Send a request; give status and JSON."""
-    timeout = aiohttp.ClientTimeout(total=WAIT_SECONDS_MAX)
+    timeout = aiohttp.ClientTimeout(total=PATIENCE_SECONDS)
     async with (
         aiohttp.ClientSession(root(running), timeout=timeout) as session,
         session.request(method, path, **options) as response,
@@ -92,7 +90,7 @@ class Client:
 
     async def hear(self) -> None:
         """Receive one message; a closed socket is noted."""
-        message = await self.socket.receive(WAIT_SECONDS_MAX)
+        message = await self.socket.receive(PATIENCE_SECONDS)
         if message.type == aiohttp.WSMsgType.BINARY and len(message.data) > 1:
             self.frames.append(message.data)
         elif message.type == aiohttp.WSMsgType.BINARY:

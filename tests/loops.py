@@ -20,9 +20,7 @@ from runtime.clock import Clock, ManualClock
 from runtime.lifecycle import Stop
 from sql.store import Store
 from tests.frames import entry
-
-WAIT_SECONDS_MAX = 20.0
-"""What has not come by then does not come."""
+from tests.patience import PATIENCE_SECONDS
 
 
 class NoMarks:
@@ -53,7 +51,7 @@ class Running:
         """Wait until events up to n are committed, or fail with what ended the loop."""
         reaching = asyncio.ensure_future(self.loop.progress.reached(n))
         either: set[asyncio.Future[Any]] = {reaching, self.task}
-        await asyncio.wait(either, timeout=WAIT_SECONDS_MAX, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(either, timeout=PATIENCE_SECONDS, return_when=asyncio.FIRST_COMPLETED)
         if self.task.done():
             self.task.result()
         reaching.cancel()
@@ -61,13 +59,13 @@ class Running:
 
     async def turned(self, state: State) -> None:
         """Wait until the loop stands there."""
-        async with asyncio.timeout(WAIT_SECONDS_MAX):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             await self.loop.progress.turned(state)
 
     async def ended(self) -> None:
         """Stop it and wait for its end."""
         self.stop.set()
-        async with asyncio.timeout(WAIT_SECONDS_MAX):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             await self.task
 
     async def crashed(self) -> None:

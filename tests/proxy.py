@@ -6,10 +6,10 @@ from collections.abc import AsyncIterator
 from typing import Literal, NamedTuple
 from urllib.parse import urlsplit, urlunsplit
 
+from tests.patience import PATIENCE_SECONDS
+
 COMMIT = b"COMMIT"
 READ_BYTES = 65_536
-WAIT_SECONDS_MAX = 20.0
-
 Fault = Literal["none", "before", "after", "held"]
 
 
@@ -59,7 +59,7 @@ class Proxy:
 
     async def struck(self) -> None:
         """Wait until the armed fault has struck."""
-        async with asyncio.timeout(WAIT_SECONDS_MAX):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             await self._cut.wait()
 
     async def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

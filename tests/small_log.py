@@ -30,9 +30,9 @@ from runtime.settings import Settings
 from sql.store import Store
 from tests.entries import START_NS
 from tests.frames import SECOND_NS, STREAM, Packet, frame
+from tests.patience import PATIENCE_SECONDS
 
 PORT = 40_001
-PROJECT_SECONDS_MAX = 20.0
 RUN = "first"
 
 
@@ -162,7 +162,7 @@ class SmallLog:
             for projection in (TICKS, CANDLES, GAPS)
         ]
         running = [asyncio.create_task(loop.run()) for loop in loops]
-        async with asyncio.timeout(PROJECT_SECONDS_MAX):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             await asyncio.gather(*(loop.progress.reached(target) for loop in loops))
             stop.set()
             await asyncio.gather(*running)

@@ -19,10 +19,8 @@ from ops.embedded import place, postgres
 from ops.embedded import redis as embedded_redis
 from ops.embedded.server import Server
 from ops.embedded.spawn import spawn
+from tests.patience import PATIENCE_SECONDS
 from tests.servers import TOOLS
-
-WAIT_SECONDS_MAX = 60.0
-"""What has not come by then does not come."""
 
 LOOK_SECONDS = 0.05
 TICK_STREAM = "ticks-sandbox-1"
@@ -95,7 +93,7 @@ class Stack:
             env=self.environment(),
             capture_output=True,
             text=True,
-            timeout=WAIT_SECONDS_MAX * 4,
+            timeout=PATIENCE_SECONDS * 4,
         )
 
     def start(self, name: str, *words: str) -> None:
@@ -117,7 +115,7 @@ class Stack:
     def stop(self, name: str) -> int:
         """Ask a process to end, and wait for it; return its exit code."""
         self.processes[name].terminate()
-        return self.processes[name].wait(WAIT_SECONDS_MAX)
+        return self.processes[name].wait(PATIENCE_SECONDS)
 
     def signal(self, name: str, number: signal.Signals) -> None:
         """Send a signal, to freeze or thaw a process."""
@@ -134,7 +132,7 @@ class Stack:
         body = json.dumps({"fault": fault, **options}).encode()
         request = urllib.request.Request(f"http://127.0.0.1:{port}/sandbox/faults", body, method="POST")
         request.add_header("content-type", "application/json")
-        with urllib.request.urlopen(request, timeout=WAIT_SECONDS_MAX) as answer:
+        with urllib.request.urlopen(request, timeout=PATIENCE_SECONDS) as answer:
             assert answer.status == 200
 
     def query(self, statement: str, *parameters: object) -> list[tuple[Any, ...]]:
@@ -146,7 +144,7 @@ class Stack:
         """Return a client of the log's near end."""
         return redis.Redis.from_url(self.servers["redis"].url)
 
-    def wait(self, what: str, holds: Callable[[], bool], seconds_max: float = WAIT_SECONDS_MAX) -> None:
+    def wait(self, what: str, holds: Callable[[], bool], seconds_max: float = PATIENCE_SECONDS) -> None:
         """Look again and again until something holds; fail with everybody's last words where it does not."""
         deadline = time.monotonic() + seconds_max
         while not holds():

@@ -22,9 +22,7 @@ from runtime.lifecycle import Stop
 from runtime.settings import Settings
 from runtime.vault import Vault
 from tests.exchange import log_in
-
-WAIT_SECONDS_MAX = 30.0
-"""What has not come by then does not come."""
+from tests.patience import PATIENCE_SECONDS
 
 STREAM = "ticks-sandbox-1"
 TOKEN_NAME = "sandbox/access_token"
@@ -65,7 +63,7 @@ class Running:
     async def ended(self) -> None:
         """Stop it as SIGTERM does."""
         self.stop.set()
-        async with asyncio.timeout(WAIT_SECONDS_MAX):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             await self.task
 
     async def __aenter__(self) -> Self:
@@ -88,7 +86,7 @@ class Watcher:
     async def until(self, wanted: Callable[[list[Recorded]], bool], stream: str = STREAM) -> list[Recorded]:
         """Read on until what was read in all is as wanted; give it."""
         heard = self._heard.setdefault(stream, [])
-        async with asyncio.timeout(WAIT_SECONDS_MAX):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while not wanted(heard):
                 heard += await self._reader.read(stream, len(heard), block_ms=200)
         return heard

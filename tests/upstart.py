@@ -13,11 +13,9 @@ from types import TracebackType
 from typing import Self
 
 from ops.embedded import place
+from tests.patience import PATIENCE_SECONDS
 from tests.processes import Watch, descendants
 from tests.servers import TOOLS
-
-LINE_SECONDS_MAX = 60.0
-"""A line that has not come by then does not come."""
 
 HEAD = """
 import os, signal, sys, time
@@ -101,14 +99,14 @@ class Up:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-            self.process.wait(LINE_SECONDS_MAX)
-        self._reader.join(LINE_SECONDS_MAX)
+            self.process.wait(PATIENCE_SECONDS)
+        self._reader.join(PATIENCE_SECONDS)
         if kind is not None:
             print("\n".join(self.lines))
 
     def until(self, pattern: str) -> re.Match[str]:
         """Read on until a line matches; return the match. Fails with all lines where it does not come."""
-        deadline = time.monotonic() + LINE_SECONDS_MAX
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while True:
             try:
                 line = self._coming.get(timeout=max(deadline - time.monotonic(), 0.001))
@@ -140,9 +138,9 @@ class Up:
         """Send a signal, wait for the end; return how many seconds it took."""
         began = time.monotonic()
         self.process.send_signal(wanted)
-        self.process.wait(LINE_SECONDS_MAX)
+        self.process.wait(PATIENCE_SECONDS)
         took = time.monotonic() - began
-        self._reader.join(LINE_SECONDS_MAX)
+        self._reader.join(PATIENCE_SECONDS)
         return took
 
     def _read(self) -> None:

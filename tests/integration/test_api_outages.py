@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import time
 from collections.abc import Iterator
 
 import aiohttp
@@ -15,11 +14,11 @@ from runtime import settings as settings_module
 from runtime.settings import Settings
 from tests import servers
 from tests.api_server import Api, feeding, full_frame, serving
+from tests.patience import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.anyio
 
 INFY = 408065
-RECOVERY_SECONDS_MAX = 15.0
 
 
 class Away:
@@ -55,7 +54,7 @@ def away() -> Iterator[Away]:
 
 async def until_ready(api: Api) -> None:
     """Wait until /ready answers 200."""
-    async with asyncio.timeout(RECOVERY_SECONDS_MAX):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while True:
             async with api.client.get("/ready") as answer:
                 if answer.status == 200:
@@ -81,7 +80,7 @@ async def test_it_starts_without_any_server_and_is_ready_when_they_come(away: Aw
         await api.get("/api/latest/1", status=404)
         assert len(msgspec.convert((await api.get("/api/status"))["problems"], list[str])) == 3
         await socket.send_json({"action": "subscribe", "tokens": [INFY]})
-        assert await asyncio.wait_for(socket.receive_json(), 5) == {
+        assert await asyncio.wait_for(socket.receive_json(), PATIENCE_SECONDS) == {
             "type": "subscribed",
             "tokens": [INFY],
             "cursor": None,
@@ -92,7 +91,7 @@ async def test_it_starts_without_any_server_and_is_ready_when_they_come(away: Aw
         await api.get("/api/instruments")
         async with feeding(away.settings) as feed:
             await feed.frames(full_frame(INFY, 1412.95))
-            assert (await asyncio.wait_for(socket.receive_json(), 10))["type"] == "ticks"
+            assert (await asyncio.wait_for(socket.receive_json(), PATIENCE_SECONDS))["type"] == "ticks"
 
 
 async def test_with_postgresql_away_prices_and_requests_go_on(away: Away) -> None:
@@ -104,12 +103,10 @@ async def test_with_postgresql_away_prices_and_requests_go_on(away: Away) -> Non
             await api.parts.live.moved(1)
         assert (await api.get(f"/api/latest/{INFY}"))["last_price"] == 1412.95
         for path in ("/api/instruments", f"/api/historical/candles?instrument_token={INFY}", "/api/gaps"):
-            began = time.monotonic()
             async with api.client.get(path) as answer:
                 assert answer.status == 503, await answer.text()
                 assert answer.headers["retry-after"]
                 assert "PostgreSQL" in (await answer.json())["detail"]
-            assert time.monotonic() - began < 6
         async with api.client.post("/api/instruments/subscribe", json={"symbols": ["NSE:NONE"]}) as answer:
             assert answer.status == 202, await answer.text()
             assert (await answer.json())["checked"] is False
@@ -128,23 +125,23 @@ async def test_with_redis_away_requests_are_taken_and_the_socket_goes_on_after(a
         while api.parts.live.position.get(feed.stream, 0) < n:
             await api.parts.live.moved(1)
         await socket.send_json({"action": "subscribe", "tokens": [INFY]})
-        await asyncio.wait_for(socket.receive_json(), 5)
+        await asyncio.wait_for(socket.receive_json(), PATIENCE_SECONDS)
         away.stop("redis")
         async with api.client.post("/api/instruments/sync") as answer:
             assert answer.status == 202
             taken = (await answer.json())["request"]
         assert (await api.get(f"/api/latest/{INFY}"))["last_price"] == 1412.95
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while not api.parts.live.unreadable:
                 await api.get("/health")
         assert "log" in str((await api.get("/api/status"))["problems"])
         assert "Redis" in await missing(api)
         away.start("redis")
         await feed.frames(full_frame(INFY, 1413.0))
-        message = await asyncio.wait_for(socket.receive_json(), RECOVERY_SECONDS_MAX)
+        message = await asyncio.wait_for(socket.receive_json(), PATIENCE_SECONDS)
         assert [tick["last_price"] for tick in message["ticks"]] == [1413.0]
         await until_ready(api)
-        async with asyncio.timeout(RECOVERY_SECONDS_MAX):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while await api.parts.make_reader().last("requests") < taken:
                 await api.get("/health")
 
@@ -156,7 +153,7 @@ async def test_a_stream_that_another_content_stands_in_closes_requests_and_nothi
     for file in spool.glob("*.spool"):
         file.unlink()
     async with serving(away.settings) as api:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while "being opened" in await missing(api):
                 await api.get("/health")
         assert "requests" in await missing(api)

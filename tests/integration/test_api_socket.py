@@ -1,7 +1,6 @@
 """The tick socket over a real server: what is subscribed comes, once, in order, and a cursor brings back the rest."""
 
 import asyncio
-import time
 
 import aiohttp
 import msgspec
@@ -10,6 +9,7 @@ import pytest
 from events import cursor
 from runtime.settings import Settings
 from tests.api_server import Api, Feed, feeding, full_frame, ltp_frame, serving
+from tests.patience import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.anyio
 
@@ -19,7 +19,7 @@ Socket = aiohttp.ClientWebSocketResponse[bool]
 
 async def said(socket: Socket, kind: str) -> dict[str, object]:
     """Give the next message, which is of this kind."""
-    message = await asyncio.wait_for(socket.receive_json(), 10)
+    message = await asyncio.wait_for(socket.receive_json(), PATIENCE_SECONDS)
     assert message["type"] == kind, message
     return dict(message)
 
@@ -43,7 +43,7 @@ async def ticks_of(socket: Socket, count: int) -> tuple[list[dict[str, object]],
 
 async def until(api: Api, feed: Feed, n: int) -> None:
     """Wait until the hub has taken n."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while api.parts.live.position.get(feed.stream, 0) < n:
             await api.parts.live.moved(1)
 
@@ -104,7 +104,7 @@ async def _prices_of_last_replay(socket: Socket, count: int) -> list[object]:
     prices: list[object] = []
     answers = 0
     while answers < 3 or len(prices) < count:
-        message = await asyncio.wait_for(socket.receive_json(), 10)
+        message = await asyncio.wait_for(socket.receive_json(), PATIENCE_SECONDS)
         if message["type"] == "subscribed":
             answers, prices = answers + 1, []
         else:
@@ -114,7 +114,7 @@ async def _prices_of_last_replay(socket: Socket, count: int) -> list[object]:
 
 async def test_streams_that_appear_later_are_read_from_their_beginning(settings: Settings) -> None:
     async with serving(settings) as api, api.socket() as socket:
-        await asyncio.wait_for(api.parts.live.found_streams.wait(), 10)
+        await asyncio.wait_for(api.parts.live.found_streams.wait(), PATIENCE_SECONDS)
         await subscribe(socket, INFY, TCS)
         async with feeding(settings, "ticks-sandbox-1") as one, feeding(settings, "ticks-sandbox-2") as two:
             await one.frames(ltp_frame({INFY: 1}))
@@ -164,7 +164,7 @@ async def test_a_malformed_message_gets_a_clear_error_and_changes_nothing(
 async def test_a_message_that_is_too_big_ends_the_connection(settings: Settings) -> None:
     async with serving(settings) as api, api.socket() as socket:
         await socket.send_str(" " * (256 * 1024 + 1))
-        message = await asyncio.wait_for(socket.receive(), 10)
+        message = await asyncio.wait_for(socket.receive(), PATIENCE_SECONDS)
         assert (message.type, socket.close_code) == (aiohttp.WSMsgType.CLOSE, 1009)
 
 
@@ -192,7 +192,7 @@ async def test_a_slow_client_is_told_what_it_missed_and_holds_nobody_up(settings
         await ticks_of(quick, 1)
         received, skipped = 0, 0
         while received + skipped < sent:
-            message = await asyncio.wait_for(slow.receive_json(), 10)
+            message = await asyncio.wait_for(slow.receive_json(), PATIENCE_SECONDS)
             received += len(message.get("ticks", ()))
             skipped += int(message.get("count", 0))
         assert received + skipped == sent
@@ -202,8 +202,7 @@ async def test_a_slow_client_is_told_what_it_missed_and_holds_nobody_up(settings
 async def test_a_stop_ends_open_connections_at_once(settings: Settings) -> None:
     async with serving(settings) as api, api.socket() as socket:
         await subscribe(socket, INFY)
-        began = time.monotonic()
         api.stop.set()
-        message = await asyncio.wait_for(socket.receive(), 10)
+        message = await asyncio.wait_for(socket.receive(), PATIENCE_SECONDS)
+        # A connection that is only cut when the stop's time is over closes without this word.
         assert (message.type, message.data) == (aiohttp.WSMsgType.CLOSE, 1001)
-        assert time.monotonic() - began < 3

@@ -18,8 +18,9 @@ from runtime.lifecycle import Stop
 from runtime.metrics import REGISTRY
 from runtime.settings import Settings, load
 from tests import servers
-from tests.desk import PATIENCE_SECONDS, Desk, empty, said, say, taken_by_redis
+from tests.desk import Desk, empty, said, say, taken_by_redis
 from tests.entries import event
+from tests.patience import PATIENCE_SECONDS
 
 ROLL_BYTES = 600
 

@@ -21,6 +21,7 @@ from ops.embedded import postgres, server
 from ops.embedded.owner import server_owner
 from ops.embedded.server import Server
 from runtime.errors import SettingError, Unreachable
+from tests.patience import PATIENCE_SECONDS
 from tests.processes import Watch, descendants
 from tests.servers import open_folder
 
@@ -163,7 +164,7 @@ def test_it_dies_with_who_started_it(used: Path) -> None:
         pid = int(process.stdout.readline())
         family = Watch([pid, *descendants(pid)])
         process.kill()
-        assert family.left_after(10) == []
+        assert family.left_after(PATIENCE_SECONDS) == []
 
 
 def test_it_is_started_from_the_main_thread_only(used: Path) -> None:

@@ -18,6 +18,7 @@ from ops.embedded import redis as embedded
 from ops.embedded import redis_binary
 from ops.embedded.server import Server
 from runtime.errors import SettingError
+from tests.patience import PATIENCE_SECONDS
 from tests.processes import Watch
 from tests.servers import TOOLS, open_folder
 
@@ -111,7 +112,7 @@ def test_it_dies_with_who_started_it(data_dir: Path) -> None:
         assert process.stdout is not None
         server = Watch([int(process.stdout.readline())])
         process.kill()
-        assert server.left_after(10) == []
+        assert server.left_after(PATIENCE_SECONDS) == []
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root runs servers as another user")

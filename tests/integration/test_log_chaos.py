@@ -24,8 +24,8 @@ from tests import servers
 from tests.cutting_proxy import CuttingProxy, cutting_proxy
 from tests.desk import Desk
 from tests.entries import event
+from tests.patience import PATIENCE_SECONDS
 
-PATIENCE_SECONDS = 60.0
 LIVES_MAX, TURNS_MAX, EVENTS_MAX = 4, 30, 6  # of a writer, appends in a life, events in an append
 
 

@@ -15,6 +15,7 @@ from runtime.errors import Unreachable
 from tests import servers
 from tests.cutting_proxy import cutting_proxy
 from tests.entries import STREAM, entries
+from tests.patience import PATIENCE_SECONDS
 
 NOBODY = "redis://127.0.0.1:1/0"
 
@@ -111,7 +112,7 @@ async def test_a_call_given_up_at_any_moment_is_given_up(log: RedisLog) -> None:
         for _ in range(moment):
             await log.trim("another", 0)
         asking.cancel()
-        done, _ = await asyncio.wait([asking], timeout=5)
+        done, _ = await asyncio.wait([asking], timeout=PATIENCE_SECONDS)
         assert done, f"at moment {moment}"
     assert await log.append(STREAM, entries(1, 1), 0) == Appended(1)
 

@@ -21,7 +21,8 @@ from cryptography.x509.oid import NameOID
 
 from ops.sandbox import instruments, journal
 from ops.sandbox.server import Exchange, Options
-from tests.exchange import WAIT_SECONDS_MAX, client, log_in
+from tests.exchange import client, log_in
+from tests.patience import PATIENCE_SECONDS
 
 COMMAND = (sys.executable, "-m", "ops.cli", "sandbox")
 
@@ -49,7 +50,7 @@ async def started(
 async def line_with(process: asyncio.subprocess.Process, word: bytes) -> bytes:
     """Read what it logs until a line has the word."""
     assert process.stderr is not None
-    async with asyncio.timeout(WAIT_SECONDS_MAX):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while True:
             line = await process.stderr.readline()
             assert line, f"it ended before it said {word!r}"
@@ -59,7 +60,7 @@ async def line_with(process: asyncio.subprocess.Process, word: bytes) -> bytes:
 
 async def ended(process: asyncio.subprocess.Process) -> tuple[int, bytes]:
     assert process.stderr is not None
-    async with asyncio.timeout(WAIT_SECONDS_MAX):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         said = await process.stderr.read()
         return await process.wait(), said
 

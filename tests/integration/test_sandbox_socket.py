@@ -19,8 +19,9 @@ from ops.sandbox import connection, journal, wire
 from ops.sandbox.market import Market
 from ops.sandbox.server import Exchange
 from ops.sandbox.wire import Field, IndexField
-from tests.exchange import WAIT_SECONDS_MAX, call, client, exchange, log_in
+from tests.exchange import call, client, exchange, log_in
 from tests.house.source import ROOT
+from tests.patience import PATIENCE_SECONDS
 
 INFY, NIFTY_50 = 408065, 256265
 SECOND_NS = 1_000_000_000
@@ -35,7 +36,7 @@ async def still(tmp_path: Path) -> AsyncIterator[Exchange]:
 
 async def until(running: Exchange, condition: Callable[[], bool]) -> None:
     """Wait until a client's doing made the condition true."""
-    async with asyncio.timeout(WAIT_SECONDS_MAX):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while not condition():
             running.hub.changed.clear()
             if not condition():
@@ -72,7 +73,7 @@ async def probe(running: Exchange, token: str, mode: str, tokens: list[int]) -> 
     lines = program.stdout
 
     async def line() -> dict[str, Any]:
-        async with asyncio.timeout(WAIT_SECONDS_MAX):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             found: dict[str, Any] = json.loads(await lines.readline())
             return found
 

@@ -14,6 +14,7 @@ import pytest
 from runtime.errors import BadEvent, Halt, LeaseLost, Unreachable
 from sql.store import Lease, Rows, Store
 from tests.loops import ask
+from tests.patience import PATIENCE_SECONDS
 from tests.proxy import proxy
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -247,7 +248,7 @@ async def test_a_commit_whose_answer_is_lost_is_found(database_url: str) -> None
         with pytest.raises(Unreachable):
             await commit(store, lease, 9)
         await way.struck()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while await store.standing(lease) != 9:
                 pass
         await store.close()

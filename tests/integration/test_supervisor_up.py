@@ -15,6 +15,7 @@ from api.login_code import LoginCode
 from ops import invitation
 from ops.embedded import discover
 from runtime.clock import SystemClock
+from tests.patience import PATIENCE_SECONDS
 from tests.processes import Watch, descendants
 from tests.upstart import API, PATIENT, STUBBORN, Up
 
@@ -57,7 +58,7 @@ def test_other_commands_find_the_servers_while_it_runs(data_dir: Path) -> None:
 
 def test_a_second_one_is_refused_and_says_who_has_it(data_dir: Path) -> None:
     with Up(data_dir, {"api": API}).ready() as first, Up(data_dir, {"api": API}) as second:
-        assert second.process.wait(20) == 2
+        assert second.process.wait(PATIENCE_SECONDS) == 2
         second.end()
         (found,) = second.said("found")
         assert f"process {first.process.pid}, at http://127.0.0.1:{first.port}" in found
@@ -148,7 +149,7 @@ def test_the_sandbox_runs_only_where_it_is_the_broker(data_dir: Path) -> None:
 
 def test_a_taken_port_is_named_before_anything_starts(data_dir: Path, taken_port: int) -> None:
     with Up(data_dir, {"api": API}, API_PORT=str(taken_port)) as up:
-        assert up.process.wait(20) == 2
+        assert up.process.wait(PATIENCE_SECONDS) == 2
         up.end()
     assert up.said(rf"wanted API_PORT={taken_port} of 127\.0\.0\.1 to be free")
     assert not (data_dir / "postgres").exists()
@@ -157,7 +158,7 @@ def test_a_taken_port_is_named_before_anything_starts(data_dir: Path, taken_port
 def test_a_data_directory_of_another_version_is_left_alone(data_dir: Path) -> None:
     (data_dir / "VERSION").write_text("99\n")
     with Up(data_dir, {"api": API}) as up:
-        assert up.process.wait(20) == 2
+        assert up.process.wait(PATIENCE_SECONDS) == 2
         up.end()
     assert up.said("found +version '99'")
     assert not (data_dir / "postgres").exists()

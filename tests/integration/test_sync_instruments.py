@@ -26,9 +26,8 @@ from runtime.settings import Settings
 from runtime.vault import Vault
 from tests.exchange import call, fault
 from tests.loops import Desk
+from tests.patience import PATIENCE_SECONDS
 from tests.tickers import TOKEN_NAME, Watcher, bring_token, market, nobody
-
-WAIT_SECONDS_MAX = 30.0
 
 
 @pytest.fixture
@@ -47,7 +46,7 @@ async def syncing(settings: Settings) -> AsyncIterator[None]:
         yield
     finally:
         stop.set()
-        async with asyncio.timeout(WAIT_SECONDS_MAX):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             await task
 
 
@@ -126,7 +125,7 @@ async def test_a_refused_token_is_said_once_and_a_new_one_taken_at_once(
         await fault(exchange, "expire_token")
         await watcher.say("requests", Sync(what="instruments", key="a"))
         said = ""
-        async with asyncio.timeout(WAIT_SECONDS_MAX):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while "sync.waits_for_token" not in said:
                 await watcher.all(STREAM)
                 said += capsys.readouterr().out
@@ -144,7 +143,7 @@ async def test_a_broker_that_is_away_is_waited_for(
         port = exchange.port
     async with syncing(settings):
         said = ""
-        async with asyncio.timeout(WAIT_SECONDS_MAX):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while "sync.failed" not in said:
                 await watcher.all(STREAM)
                 said += capsys.readouterr().out

@@ -9,8 +9,9 @@ import pytest
 from events.event import Event, Recorded
 from events.messages import Subscribe, Subscribed, Unsubscribe, unpack
 from runtime.settings import Settings
+from tests.patience import PATIENCE_SECONDS
 from tests.small_disk import filled, small_disk
-from tests.tickers import WAIT_SECONDS_MAX, Running, Watcher, account, bring_token, count, market, seen
+from tests.tickers import Running, Watcher, account, bring_token, count, market, seen
 
 STREAMS = [f"ticks-sandbox-{number}" for number in (1, 2, 3)]
 
@@ -165,7 +166,7 @@ async def test_a_full_disk_holds_the_sockets_and_ends_nothing(
                 said = ""
                 with filled(room):
                     await watcher.say("requests", subscribe(second))
-                    async with asyncio.timeout(WAIT_SECONDS_MAX):
+                    async with asyncio.timeout(PATIENCE_SECONDS):
                         while "ticks.state_not_kept" not in said:
                             await watcher.all()
                             said += capsys.readouterr().out

@@ -21,6 +21,7 @@ from sql.store import Rows, Store
 from tests.entries import START_NS
 from tests.frames import INFY, SECOND_NS, STREAM, Packet, frame, recorded
 from tests.loops import Desk, Running, ask
+from tests.patience import PATIENCE_SECONDS
 from tests.proxy import Fault, proxy
 
 BAD_PRICE = 1_313
@@ -108,7 +109,7 @@ WAITING = "select pid from pg_stat_activity where wait_event_type = 'Lock' and d
 
 
 async def waits_for_a_lock(url: str) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while not await ask(url, WAITING):
             pass
 

@@ -8,6 +8,7 @@ import pytest
 
 from events.event import Event
 from producers.handover import EVENT_BYTES_COST, WAITING_BYTES_MAX, Handover
+from tests.patience import PATIENCE_SECONDS
 
 BOUND_BYTES = 20 * (EVENT_BYTES_COST + 100)
 
@@ -44,7 +45,7 @@ async def handover(socket: Socket, bytes_max: int = BOUND_BYTES) -> Handover:
 
 
 async def in_thread(work: Callable[[], None]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await asyncio.to_thread(work)
 
 
@@ -57,7 +58,7 @@ async def test_events_come_in_the_order_in_which_they_were_put(socket: Socket) -
 
     putting = asyncio.ensure_future(in_thread(put))
     found: list[int] = []
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while len(found) < 50_000:
             events = await way.take()
             assert events
@@ -95,13 +96,13 @@ async def test_a_slow_disk_slows_the_socket_down_and_loses_nothing(socket: Socke
     def put() -> None:
         nonlocal highest
         for n in range(5_000):
-            assert socket.open.wait(20)
+            assert socket.open.wait(PATIENCE_SECONDS)
             way.put(event(n))
             highest = max(highest, way.waiting_bytes)
 
     putting = asyncio.ensure_future(in_thread(put))
     found: list[int] = []
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while len(found) < 5_000:
             events = await way.take()
             for each in events:  # one by one, as slow as can be
@@ -123,7 +124,7 @@ async def test_one_event_above_the_bound_still_goes_through(socket: Socket) -> N
 
 async def test_emptied_waits_until_all_is_on_disk(socket: Socket) -> None:
     way = await handover(socket)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await way.emptied()
         way.put(event(1))
         way.put(event(2))

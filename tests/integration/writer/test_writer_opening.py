@@ -11,8 +11,9 @@ from events.messages import Takeover, unpack
 from events.redis_log import RedisLog
 from events.spool import Spool, spool_files
 from runtime.errors import LogRefused, SpoolMismatch, Unreachable
-from tests.desk import PATIENCE_SECONDS, Desk, empty, halted, said, say, taken_by_redis
+from tests.desk import Desk, empty, halted, said, say, taken_by_redis
 from tests.entries import STREAM, entries, entry, event
+from tests.patience import PATIENCE_SECONDS
 
 
 async def test_a_new_stream_opens_with_a_takeover_that_names_nothing(desk: Desk) -> None:
