@@ -134,14 +134,11 @@ class Up:
         argv = [sys.executable, "-m", "ops.cli", name]
         return subprocess.run(argv, env=self.environ, capture_output=True, text=True, check=False)
 
-    def end(self, wanted: signal.Signals = signal.SIGTERM) -> float:
-        """Send a signal, wait for the end; return how many seconds it took."""
-        began = time.monotonic()
+    def end(self, wanted: signal.Signals = signal.SIGTERM) -> None:
+        """Send a signal, wait for the end and for the last line."""
         self.process.send_signal(wanted)
         self.process.wait(PATIENCE_SECONDS)
-        took = time.monotonic() - began
         self._reader.join(PATIENCE_SECONDS)
-        return took
 
     def _read(self) -> None:
         assert self.process.stdout is not None

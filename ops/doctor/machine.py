@@ -73,13 +73,18 @@ def clock(facts: Facts) -> Finding:
         return wrong("clock", f"the machine says that it is {facts.at}", "set the clock: timedatectl set-ntp true")
     others = {"Redis": facts.redis.facts, "PostgreSQL": facts.database.facts}
     for name, server in others.items():
-        apart = abs(server.clock_ns - facts.now_ns) / NS_PER_SECOND if server else 0.0
+        apart = _seconds_outside(facts, server.clock_ns) if server else 0.0
         if apart > CLOCK_SECONDS_MAX:
             found = f"{apart:.0f} s apart from {name}'s clock"
             return wrong("clock", found, "let both machines follow NTP: timedatectl set-ntp true")
     newest = max(facts.streams, key=lambda each: each.newest_ns, default=None)
-    if newest and (newest.newest_ns - facts.now_ns) / NS_PER_SECOND > FUTURE_SECONDS_MAX:
-        ahead = (newest.newest_ns - facts.now_ns) / NS_PER_SECOND
+    ahead = (newest.newest_ns - facts.until_ns) / NS_PER_SECOND if newest else 0.0
+    if newest and ahead > FUTURE_SECONDS_MAX:
         found = f"the last event of {newest.stream} was received {ahead:.0f} s from now: the clock was set back"
         return wrong("clock", found, "let the machine follow NTP: timedatectl set-ntp true")
     return good("clock", f"{facts.at}, as the servers have it" if any(others.values()) else facts.at)
+
+
+def _seconds_outside(facts: Facts, clock_ns: int) -> float:
+    """Give by how much a server's clock lies outside the time that the looking took, slow as it may have been."""
+    return max(clock_ns - facts.until_ns, facts.now_ns - clock_ns, 0) / NS_PER_SECOND

@@ -47,11 +47,12 @@ class DatabaseServer(Server):
 class Facts(msgspec.Struct):
     """How everything stands at one time. running: a `bahi up` or another command holds the data directory, and which.
 
-    trouble: what could not be looked at, and why.
+    now_ns, until_ns: when the looking began, and when it was over. trouble: what could not be looked at, and why.
     """
 
     at: str
     now_ns: int
+    until_ns: int
     broker: list[str]
     data_dir: str
     running: str | None
@@ -81,6 +82,7 @@ async def gather(settings: Settings, clock: Clock) -> Facts:
     facts = Facts(
         at=datetime.fromtimestamp(now_ns / NS_PER_SECOND, IST).isoformat(timespec="seconds"),
         now_ns=now_ns,
+        until_ns=now_ns,
         broker=list(settings.broker),
         data_dir=str(settings.bahi_data_dir),
         running=holder.command if holder else None,
@@ -95,6 +97,7 @@ async def gather(settings: Settings, clock: Clock) -> Facts:
     finally:
         if log:
             await log.close()
+    facts.until_ns = clock.now_ns()
     return facts
 
 

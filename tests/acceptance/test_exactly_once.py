@@ -2,11 +2,13 @@
 
 import random
 import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from ops.sandbox import journal
 from tests import accounting
 from tests.accounting import Account
 from tests.stack import TICK_STREAM, Stack, select_nothing
@@ -14,6 +16,9 @@ from tests.stack import TICK_STREAM, Stack, select_nothing
 RATE = 5000
 GAP_SECONDS_MAX = 12.0
 """The SDK waits up to 5 s before it connects again, and a process needs one or two to start on a busy machine."""
+
+GAP_STARTS_MAX = 6
+"""Where a process takes longer than that to start, a gap may last as long as so many starts: some are killed again."""
 
 SETTINGS = {
     "BAHI_SANDBOX_INSTRUMENTS": 1000,
@@ -101,6 +106,18 @@ def tell(account: Account, record_property: Callable[[str, object], None]) -> No
     record_property("longest gap, s", max(account.gap_seconds, default=0))
 
 
+def start_seconds(stack: Stack) -> float:
+    """Give how long a process takes to start here, now, under this load."""
+    began = time.monotonic()
+    stack.run("status", "--once")
+    return time.monotonic() - began
+
+
+def sent(stack: Stack) -> int:
+    """Give how many ticks were handed to sockets so far."""
+    return sum(each.packets for each in journal.read(stack.data_dir / "sandbox" / "journal"))
+
+
 def chaos(stack: Stack, seed: int, seconds: float) -> list[str]:
     """Play seeded faults for a while; return them."""
     draw, played, left = random.Random(seed), [], seconds
@@ -119,11 +136,12 @@ def run(data_dir: Path, seed: int, seconds: float, record_property: Callable[[st
     with Stack(data_dir, **SETTINGS) as stack:
         stack.start_all()
         flowing(stack)
+        gap_seconds_max = max(GAP_SECONDS_MAX, GAP_STARTS_MAX * start_seconds(stack))
         played = chaos(stack, seed, seconds)
+        stack.wait("there was load", lambda: sent(stack) > RATE * seconds / 4)
         account = settle(stack)
-        assert account.sent > RATE * seconds / 4, "there was load"
         assert len(account.gap_seconds) <= played.count("kill ticks") + played.count("drop socket")
-        assert max(account.gap_seconds, default=0) <= GAP_SECONDS_MAX
+        assert max(account.gap_seconds, default=0) <= gap_seconds_max
         record_property("seed", seed)
         record_property("faults", len(played))
         tell(account, record_property)

@@ -14,9 +14,11 @@ import redis
 
 from events import codec
 from events.event import Event
+from ops.doctor import machine
 from ops.doctor.examine import examine, is_well
 from ops.doctor.finding import Finding, State
 from ops.embedded import discover
+from ops.facts.gather import gather
 from runtime.clock import NS_PER_SECOND, ManualClock, SystemClock
 from runtime.settings import Settings, load
 from runtime.vault import Vault
@@ -150,6 +152,31 @@ async def test_an_event_from_the_future_is_wrong(ready: Settings) -> None:
         await log.connect()
         await log.project()
         assert "the clock was set back" in (await wrong(ready, "clock")).found
+
+
+class SlowLook(SystemClock):
+    """The clock of somebody whose first glance lies a minute before the second: so long took the look."""
+
+    def __init__(self) -> None:
+        self._glances = 0
+
+    def now_ns(self) -> int:
+        self._glances += 1
+        return super().now_ns() - (60 * NS_PER_SECOND if self._glances == 1 else 0)
+
+
+async def test_a_look_that_takes_long_is_no_wrong_clock(ready: Settings) -> None:
+    async with small_log(ready) as log:
+        log.clock = ManualClock(SystemClock().now_ns())
+        await log.connect()
+        assert machine.clock(await gather(ready, SlowLook())).state is State.GOOD
+
+
+async def test_a_server_whose_clock_is_wrong_is_said(ready: Settings) -> None:
+    ahead = ManualClock(SystemClock().now_ns() + 60 * NS_PER_SECOND)
+    finding = machine.clock(await gather(ready, ahead))
+    assert finding.state is State.WRONG
+    assert "apart from Redis's clock" in finding.found
 
 
 # ---- the tables ---------------------------------------------------------------------------------------------------
