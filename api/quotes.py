@@ -17,8 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from events.decode.tick import FULL, INDEX_FULL, INDEX_QUOTE, LTP, QUOTE, Ticks
+from runtime.calendar import IST_NS
 
-IST_OFFSET_NS = 19_800 * 10**9
 IST_SUFFIX = "+05:30"
 
 FROM_CANDLES = 0  # a kind of this process alone: what the candles of a day tell, until a tick comes
@@ -156,7 +156,7 @@ def ist(times_ns: npt.NDArray[np.int64], unit: str) -> list[str]:
     """Give UTC epoch nanoseconds as ISO 8601 in Indian time, to `unit` (s, ms, us)."""
     # A batch holds few different times: one a frame, or one a second.
     different, which = np.unique(times_ns, return_inverse=True)
-    moments = (different + IST_OFFSET_NS).view("M8[ns]").astype(f"M8[{unit}]")
+    moments = (different + IST_NS).view("M8[ns]").astype(f"M8[{unit}]")
     texts = [text + IST_SUFFIX for text in cast(list[str], np.datetime_as_string(moments).tolist())]
     return [texts[place] for place in which.tolist()]
 

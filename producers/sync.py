@@ -20,8 +20,9 @@ from producers import requests
 from producers.complaints import Complaints
 from producers.kite import dump
 from producers.kite.address import SANDBOX, SANDBOX_SECRET, Address, Tokens, reachable
-from producers.kite.hours import DUMP_TIME, IST, TOKEN_END, business_day
+from producers.kite.hours import DUMP_TIME, TOKEN_END, business_day
 from producers.kite.rest import Rest
+from runtime.calendar import IST
 from runtime.clock import Clock, SystemClock
 from runtime.errors import BadEvent, BadInput, Halt, SettingError, TokenRefused, Unreachable
 from runtime.lifecycle import Stop

@@ -27,10 +27,11 @@ from producers.handover import Handover
 from producers.kite import reactor
 from producers.kite.address import SANDBOX, Address, Tokens, reachable
 from producers.kite.connection import DEFAULT_BOUNDS, Bounds, Connection
-from producers.kite.hours import DUMP_TIME, IST, business_day
+from producers.kite.hours import DUMP_TIME, business_day
 from producers.kite.master import Master, is_token
 from producers.kite.rest import Rest
 from producers.subscriptions import Wanted
+from runtime.calendar import IST
 from runtime.clock import SystemClock
 from runtime.errors import BadInput, Halt, SettingError, TokenRefused, Unreachable
 from runtime.lifecycle import Stop

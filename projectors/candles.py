@@ -28,8 +28,9 @@ from events.decode.tick import Ticks
 from events.event import Recorded
 from events.messages import Gap, Subscribed, unpack
 from projectors.binary import Shape, microseconds
-from projectors.fold import DAY_NS, IST_NS, NO_VOLUME, Folded, Highest, Ints, days, fold, keys, narrowed, split
+from projectors.fold import DAY_NS, NO_VOLUME, Folded, Highest, Ints, days, fold, keys, narrowed, split
 from projectors.projector import Projection, is_tick_stream
+from runtime.calendar import IST_NS
 from sql.store import Rows
 
 NAME = "candles"

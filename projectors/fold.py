@@ -13,10 +13,10 @@ import numpy.typing as npt
 
 from events.decode import tick as kinds
 from events.decode.tick import TICK, Ticks
+from runtime.calendar import IST_NS
 
 MINUTE_NS = 60 * 1_000_000_000
 DAY_NS = 86_400 * 1_000_000_000
-IST_NS = 19_800 * 1_000_000_000  # 5 h 30 min
 DAY_BITS = 20  # of a day number beside its instrument's token: enough for the next 2,800 years
 DAY_MASK = (1 << DAY_BITS) - 1
 PLACE_BITS = 24  # of a tick's place beside its token, a u32 on the wire: a batch is far below 16 million ticks

@@ -19,10 +19,10 @@ from events.decode.tick import Ticks
 from events.event import Recorded
 from projectors.binary import Shape, microseconds
 from projectors.projector import Projection, is_tick_stream
+from runtime.calendar import IST_NS
 from sql.store import Rows
 
 NAME = "ticks"
-IST_NS = 19_800 * 1_000_000_000  # India is 5 h 30 min ahead of UTC, without summer time
 DAY_NS = 86_400 * 1_000_000_000
 PIECE_ROWS = 1024  # 600 KB of ticks and rows: they stay in the processor's second cache
 

@@ -54,6 +54,8 @@ CAUGHT: list[tuple[Rule, str, str]] = [
     (rules.broad_excepts_log, "try: ...\nexcept Exception: pass", "try: ...\nexcept OSError: pass"),
     (rules.broad_excepts_log, "try: ...\nexcept: x = 1", "try: ...\nexcept Exception: log.exception('a.b')"),
     (rules.log_events_are_static, "_log.info(f'lost {n}')", "self._log.info('a' if up else 'b', n=n)"),
+    (rules.indian_time_is_said_once, "IST_NS = 19_800 * 10**9", "from runtime.calendar import IST_NS"),
+    (rules.indian_time_is_said_once, "IST = timezone(timedelta(hours=5, minutes=30))", "timedelta(minutes=30)"),
     (rules.tests_do_not_mock, "from unittest import mock\nimport unittest.mock", "import unittest"),
     (rules.tests_do_not_mock, "monkeypatch.setattr(a, 'b', 1)", "monkeypatch.setenv('A', '1')"),
     (rules.tests_do_not_mock, "monkeypatch.setattr('a.b', 1)", "monkeypatch.setattr(a, 'BYTES_MAX', 1)"),

@@ -12,8 +12,9 @@ from events.event import Recorded
 from ops.bench import bed
 from ops.bench.frames import PACKETS, Source, recorded
 from ops.bench.measure import Case, Target, Trial, compare
-from projectors.fold import DAY_NS, IST_NS, MINUTE_NS, Highest, fold
+from projectors.fold import DAY_NS, MINUTE_NS, Highest, fold
 from projectors.ticks import NAME, TickProjector
+from runtime.calendar import IST_NS
 from sql import migrate
 from sql.pool import Connection, connect
 from sql.statements import statements

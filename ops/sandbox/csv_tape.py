@@ -19,8 +19,9 @@ import numpy as np
 
 from ops.sandbox import instruments, wire
 from ops.sandbox.instruments import Instrument, Spot, Tokens
-from ops.sandbox.tape import IST_SECONDS, Rows, Tape
+from ops.sandbox.tape import Rows, Tape
 from ops.sandbox.wire import Bytes, Field, Ints
+from runtime.calendar import IST_SECONDS
 from runtime.errors import SettingError
 
 COLUMNS = ("timestamp", "ltp", "volume")

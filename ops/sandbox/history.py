@@ -18,8 +18,8 @@ from ops.sandbox.envelope import input_refused
 from ops.sandbox.market import Market
 from ops.sandbox.paths import MINUTE_NS, SLOT_NS, SLOTS
 from ops.sandbox.pricing import DAY_MINUTES, EPOCH, IST_MINUTES, PUT, SPOT
-from ops.sandbox.quotes import IST
 from ops.sandbox.tape import Tape, added_volume
+from runtime.calendar import IST
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

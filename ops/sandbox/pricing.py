@@ -11,13 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ops.sandbox.instruments import Instrument
+from runtime.calendar import IST_SECONDS
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 RATE = 0.065  # a year, continuous
 YEAR_MINUTES = 365 * 24 * 60
-IST_MINUTES = 330  # ahead of UTC
+IST_MINUTES = IST_SECONDS // 60
 EXPIRY_MINUTE = 15 * 60 + 30  # of the IST day, when contracts expire
 DAY_MINUTES = 24 * 60
 BASE_VOLATILITY = 0.13

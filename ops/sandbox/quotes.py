@@ -8,8 +8,8 @@ from ops.sandbox import wire
 from ops.sandbox.instruments import Instrument
 from ops.sandbox.stage import Stage
 from ops.sandbox.wire import Field, IndexField
+from runtime.calendar import IST
 
-IST = datetime.timezone(datetime.timedelta(hours=5, minutes=30))
 CIRCUIT = 0.1  # of the previous close
 
 

@@ -13,6 +13,7 @@ from ops.sandbox.hub import Hub
 from ops.sandbox.limits import Limits
 from ops.sandbox.session import Session, Sessions, user_id
 from ops.sandbox.stage import Stage
+from runtime.calendar import IST
 
 QUOTE_KEYS_MAX, SHORT_QUOTE_KEYS_MAX = 500, 1_000  # Kite's limits of one request
 EXCHANGES = ["NSE", "BSE", "NFO", "BFO", "CDS", "BCD", "MCX", "MF"]
@@ -61,7 +62,7 @@ class Rest:
         )
         self._limits.take(api_key, "other", time.monotonic())
         session = self._sessions.exchange(api_key, request_token, checksum, time.time_ns())
-        login = datetime.datetime.fromtimestamp(session.login_ns / 1e9, quotes.IST)
+        login = datetime.datetime.fromtimestamp(session.login_ns / 1e9, IST)
         return success(
             {
                 **_user(api_key),

@@ -12,8 +12,8 @@ import numpy as np
 from ops.sandbox import wire
 from ops.sandbox.instruments import Instrument
 from ops.sandbox.wire import Bytes, Ints
+from runtime.calendar import IST_SECONDS
 
-IST_SECONDS = 19_800
 DAY_SECONDS = 86_400
 
 

@@ -16,7 +16,9 @@ import msgspec
 from runtime.clock import NS_PER_SECOND
 from runtime.errors import SettingError
 
-IST = timezone(timedelta(hours=5, minutes=30), "IST")
+IST_SECONDS = 19_800  # India is 5 h 30 min ahead of UTC, without summer time
+IST_NS = IST_SECONDS * NS_PER_SECOND
+IST = timezone(timedelta(seconds=IST_SECONDS), "IST")
 
 SATURDAY = 5
 _DATA = Path(__file__).with_name("sessions.toml")

@@ -30,6 +30,7 @@ SQL = re.compile(
 LUA = re.compile(r"redis\.p?call\(")
 MOCKS = ("unittest.mock", "mock", "pytest_mock", "fakeredis", "responses", "respx")
 LOG_LEVELS = frozenset({"debug", "info", "warning", "error", "exception", "critical"})
+INDIAN_SECONDS, INDIAN_HOURS = 19_800, "timedelta(hours=5,minutes=30)"
 DRIVERS = {"redis": "events", "psycopg": "sql", "psycopg_pool": "sql", "kiteconnect": "producers"}
 # What decides or repeats; a `with` only holds something open.
 BLOCKS = (ast.If, ast.For, ast.AsyncFor, ast.While, ast.Try, ast.Match)
@@ -184,6 +185,16 @@ def tests_do_not_sleep(source: Source) -> Complaints:
             yield f"{call.lineno}: wait for what is meant: an event, a line of output, a file, a position"
 
 
+def indian_time_is_said_once(source: Source) -> Complaints:
+    if source.path == "runtime/calendar/__init__.py" or source.path.startswith("ops/verify/"):
+        return  # verify shares no code with what it examines
+    for node in ast.walk(source.tree):
+        written = isinstance(node, ast.Constant) and node.value == INDIAN_SECONDS
+        computed = isinstance(node, ast.Call) and re.sub(r"\s", "", ast.unparse(node)).endswith(INDIAN_HOURS)
+        if isinstance(node, ast.expr) and (written or computed):
+            yield f"{node.lineno}: take IST, IST_SECONDS or IST_NS from runtime.calendar"
+
+
 EVERYWHERE: tuple[Rule, ...] = (
     module_is_short,
     functions_are_short,
@@ -200,5 +211,6 @@ PACKAGES_ONLY: tuple[Rule, ...] = (
     drivers_stay_in_their_folders,
     broad_excepts_log,
     log_events_are_static,
+    indian_time_is_said_once,
 )
 TESTS_ONLY: tuple[Rule, ...] = (tests_do_not_mock, tests_do_not_sleep)

@@ -17,9 +17,10 @@ from events.spool import Spool
 from events.writer import Writer
 from producers import sync
 from producers.kite.address import address
-from producers.kite.hours import DUMP_TIME, IST, TOKEN_END, business_day
+from producers.kite.hours import DUMP_TIME, TOKEN_END, business_day
 from producers.sync import STREAM, Worker
 from projectors.instruments import INSTRUMENTS
+from runtime.calendar import IST
 from runtime.clock import ManualClock
 from runtime.lifecycle import Stop
 from runtime.settings import Settings

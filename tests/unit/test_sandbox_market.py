@@ -12,8 +12,8 @@ from ops.sandbox import contracts, history, instruments
 from ops.sandbox.envelope import Refusal
 from ops.sandbox.market import Market
 from ops.sandbox.paths import MINUTE_NS, SLOT_NS
-from ops.sandbox.quotes import IST
 from ops.sandbox.wire import Field, IndexField
+from runtime.calendar import IST
 
 SECOND_NS = 1_000_000_000
 # A Thursday, 11:00:00 IST.

@@ -12,10 +12,10 @@ from ops.sandbox.envelope import Refusal
 from ops.sandbox.limits import Limits
 from ops.sandbox.market import Market
 from ops.sandbox.mischief import Mischief
-from ops.sandbox.quotes import IST
 from ops.sandbox.session import API_SECRET, REQUEST_TOKEN_NS, Sessions, next_expiry
 from ops.sandbox.subscriptions import INSTRUMENTS_MAX, Subscriptions
 from ops.sandbox.wire import Oddity
+from runtime.calendar import IST
 
 NOW_NS = 1_795_000_000 * 10**9
 

@@ -14,9 +14,9 @@ from events import codec, segment
 from events.event import Event
 from ops.sandbox import csv_tape, history, segment_tape, wire
 from ops.sandbox.playback import read_speed
-from ops.sandbox.quotes import IST
 from ops.sandbox.tape import Tape
 from ops.sandbox.wire import Field
+from runtime.calendar import IST
 from runtime.errors import SettingError
 
 HEADER = "timestamp,ltp,volume\n"
