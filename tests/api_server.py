@@ -4,7 +4,6 @@
 """
 
 import asyncio
-import socket
 import struct
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -24,17 +23,12 @@ from events.spool import Spool
 from events.writer import Writer
 from runtime.clock import SystemClock
 from runtime.settings import Settings
+from tests.desk import taken_by_redis
 from tests.patience import PATIENCE_SECONDS
+from tests.ports import free_port
 
 Json = dict[str, object]
 KEY = "an-administrator-key-for-tests"
-
-
-def free_port() -> int:
-    """Give a port of 127.0.0.1 that is free now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Api:
@@ -117,7 +111,7 @@ class Feed:
 
     async def _append(self, events: Sequence[Event]) -> int:
         last = await self.writer.append(events) + len(events) - 1
-        assert await self.writer.drained(), "Redis takes what is written"
+        await taken_by_redis(self.writer)
         return last
 
 

@@ -6,16 +6,23 @@ from pathlib import Path
 
 import pytest
 
+from ops.embedded import place
 from ops.embedded.server import Server
 from runtime import settings as settings_module
 from runtime.settings import Settings
-from tests import servers, timescale
+from tests import ports, servers, timescale
 
 
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
     """Run async tests (`@pytest.mark.anyio`) on asyncio."""
     return "asyncio"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _servers_ports() -> None:
+    """Let embedded servers of this worker take their ports from a part of the range that is this worker's alone."""
+    place.PORT_MIN, place.PORT_MAX = ports.share(place.PORT_MIN, place.PORT_MAX)
 
 
 @pytest.fixture(scope="session")

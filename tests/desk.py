@@ -87,8 +87,9 @@ class Desk:
 
 async def taken_by_redis(writer: Writer) -> None:
     """Wait until Redis has everything."""
-    while not await writer.drained():
-        pass
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while not await writer.drained():
+            pass
 
 
 async def halted(running: asyncio.Task[None]) -> Halt:

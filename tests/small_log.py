@@ -28,6 +28,7 @@ from runtime.clock import ManualClock, SystemClock
 from runtime.lifecycle import Stop
 from runtime.settings import Settings
 from sql.store import Store
+from tests.desk import taken_by_redis
 from tests.entries import START_NS
 from tests.frames import SECOND_NS, STREAM, Packet, frame
 from tests.patience import PATIENCE_SECONDS
@@ -68,7 +69,7 @@ class SmallLog:
     async def append(self, events: Sequence[Event]) -> int:
         """Append events as they are; give the n of the last."""
         n = await self.writer.append(events) + len(events) - 1
-        assert await self.writer.drained()
+        await taken_by_redis(self.writer)
         return n
 
     async def connect(self, port: int = PORT, *, seen_as: int | None = None) -> int:

@@ -15,11 +15,12 @@ from typing import Any, Self
 import psycopg
 import redis
 
-from ops.embedded import place, postgres
+from ops.embedded import postgres
 from ops.embedded import redis as embedded_redis
 from ops.embedded.server import Server
 from ops.embedded.spawn import spawn
 from tests.patience import PATIENCE_SECONDS
+from tests.ports import free_port
 from tests.servers import TOOLS
 
 LOOK_SECONDS = 0.05
@@ -41,7 +42,7 @@ class Stack:
         self._logs.mkdir(parents=True, exist_ok=True)
         self.servers["postgres"] = postgres.start(self.data_dir)
         self.servers["redis"] = embedded_redis.start(self.data_dir, TOOLS)
-        self.api_port = place.free_port()
+        self.api_port = free_port()
         self.run("migrate")
         return self
 

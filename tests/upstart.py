@@ -12,8 +12,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from ops.embedded import place
 from tests.patience import PATIENCE_SECONDS
+from tests.ports import free_port
 from tests.processes import Watch, descendants
 from tests.servers import TOOLS
 
@@ -66,7 +66,7 @@ class Up:
     def __init__(self, data_dir: Path, programs: dict[str, str], **environ: str) -> None:
         self.data_dir = data_dir
         self.lines: list[str] = []
-        self.port = place.free_port()
+        self.port = free_port()
         procfile = data_dir / "test-programs"
         procfile.mkdir(exist_ok=True)
         for name, body in programs.items():

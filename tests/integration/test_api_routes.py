@@ -262,7 +262,8 @@ async def test_a_quiet_market_shows_the_last_day(settings: Settings) -> None:
 async def test_the_status_shows_feeds_streams_projectors_and_gaps(settings: Settings) -> None:
     put_rows(settings, "projection_checkpoints", [{"projector": "ticks", "stream": "ticks-sandbox-1", "n": 1}])
     gap = {"feed": "sandbox", "connection": 1, "stream": "ticks-sandbox-1", "reason": "socket closed", "n": 1}
-    put_rows(settings, "feed_gaps", [gap | {"from_time": OPEN}, gap | {"from_time": datetime.now(UTC)}])
+    now = datetime.now(UTC)
+    put_rows(settings, "feed_gaps", [gap | {"from_time": now - timedelta(days=2)}, gap | {"from_time": now}])
     async with feeding(settings) as feed, serving(settings) as api:
         beat = Beat(run="r", frames=1, packets=1, bytes=1, heartbeats=0, texts=0, last_message_ns=1)
         await feed.tell(Subscribed(run="r", tokens=[INFY, TCS], mode="full"), beat)

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +10,7 @@ import pytest
 
 from runtime.settings import Settings
 from tests.api_server import KEY, serving
+from tests.ports import free_port
 
 
 def bahi(*words: str, **environ: str) -> "subprocess.CompletedProcess[str]":
@@ -72,8 +72,7 @@ def test_an_unknown_command_is_refused() -> None:
 
 
 def test_an_api_that_does_not_answer_is_said(data_dir: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        port = str(silent.getsockname()[1])
+    port = str(free_port())
     said = bahi("instruments", "sync", BAHI_API_KEY=KEY, API_PORT=port, BAHI_DATA_DIR=str(data_dir))
     assert said.returncode == 1
     assert f"wanted the API at http://127.0.0.1:{port}" in said.stderr

@@ -22,7 +22,7 @@ from ops.facts.gather import gather
 from runtime.clock import NS_PER_SECOND, ManualClock, SystemClock
 from runtime.settings import Settings, load
 from runtime.vault import Vault
-from tests.api_server import free_port
+from tests.ports import free_port
 from tests.small_log import SmallLog, market, small_log
 
 pytestmark = pytest.mark.anyio

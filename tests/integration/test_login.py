@@ -17,6 +17,7 @@ from runtime.errors import BadInput, SettingError, TokenRefused, Unreachable
 from runtime.settings import Settings, load
 from runtime.vault import Vault
 from tests.exchange import call, exchange, root
+from tests.ports import free_port
 
 pytestmark = pytest.mark.anyio
 
@@ -97,8 +98,7 @@ async def test_kite_while_the_sandbox_is_the_broker_says_so(market: Exchange, tm
 
 
 async def test_a_sandbox_that_does_not_run_is_said(tmp_path: Path) -> None:
-    async with exchange(tmp_path / "gone", driven=False) as gone:
-        settings = sandbox(gone, tmp_path)
+    settings = load({"BAHI_DATA_DIR": str(tmp_path), "BAHI_SANDBOX_PORT": str(free_port())})
     with pytest.raises(Unreachable):
         await enter(settings, "sandbox")
 

@@ -17,7 +17,7 @@ from ops.facts.processes import processes
 from runtime import layout
 from runtime.clock import ManualClock, SystemClock
 from runtime.settings import Settings
-from tests.api_server import free_port
+from tests.ports import free_port
 from tests.small_log import SmallLog, market, small_log
 
 pytestmark = pytest.mark.anyio

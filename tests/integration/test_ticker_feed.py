@@ -12,6 +12,7 @@ from producers.kite.connection import Bounds
 from runtime.metrics import FEED_HELD
 from runtime.settings import Settings
 from tests.exchange import call, fault
+from tests.ports import free_port
 from tests.tickers import STREAM, Running, Watcher, account, bring_token, count, last_of, market, seen
 
 
@@ -149,8 +150,8 @@ async def test_it_waits_for_the_first_token(settings: Settings, watcher: Watcher
 async def test_a_ticker_that_the_sdk_gave_up_is_made_anew(
     settings: Settings, watcher: Watcher, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    async with market(settings) as exchange:
-        port = exchange.port
+    port = free_port()
+    async with market(settings, port=port) as exchange:
         await bring_token(settings, exchange)
         running = Running(settings, Bounds(reconnect_tries=1))
         await watcher.until(seen(frame=10))

@@ -13,6 +13,7 @@ import pytest
 
 from events.messages import Gap, Lost, unpack
 from runtime.settings import Settings
+from tests.ports import free_port
 from tests.tickers import STREAM, Running, Watcher, account, bring_token, count, last_of, market, seen
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -78,8 +79,8 @@ async def test_after_kill_9_the_gap_covers_exactly_what_is_missing(settings: Set
 
 async def test_a_loss_that_lasts_over_kills_and_closed_spool_files_is_one(settings: Settings, watcher: Watcher) -> None:
     often = msgspec.structs.replace(settings, spool_file_seconds=1)
-    async with market(settings) as exchange:
-        port = exchange.port
+    port = free_port()
+    async with market(settings, port=port) as exchange:
         await bring_token(settings, exchange)
         async with ticker_process(often):
             await watcher.until(seen(frame=10))
