@@ -80,7 +80,7 @@ class Door:
         self._tickets = tickets
         self._prices = prices
         self.tick_socket = tick_socket
-        self._names = LOCAL_NAMES | {settings.api_host.lower(), socket.gethostname().lower()}
+        self._names = LOCAL_NAMES | {settings.api_host.lower(), socket.gethostname().lower(), *settings.api_names}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let in, or refuse."""
@@ -105,7 +105,8 @@ class Door:
         if not self._knows(host):
             return Refusal(
                 421,
-                f"wanted this machine's IP address, localhost or API_HOST in the Host header; found {host[:100]!r}",
+                f"wanted this machine's IP address, localhost, API_HOST or one of API_NAMES in the Host header; "
+                f"found {host[:100]!r}; set API_NAMES to it if it is yours",
             )
         method = "" if scope["type"] == ScopeType.WEBSOCKET else scope["method"]
         if method not in SAFE_METHODS:

@@ -13,7 +13,6 @@ Everything else the API can do without: with PostgreSQL or Redis away it starts 
 
 import asyncio
 import contextlib
-import socket
 import sys
 
 from granian.constants import Interfaces
@@ -26,6 +25,7 @@ from api.door import Door
 from api.parts import Parts
 from api.seed import seed
 from events.redis_log import RedisLog
+from runtime import port
 from runtime.errors import SettingError
 from runtime.lifecycle import Stop
 from runtime.log import get
@@ -44,7 +44,7 @@ async def run(settings: Settings, stop: Stop) -> None:
     """Serve until the stop. Raises SettingError for a port that is taken or a host that is not ours."""
     if settings.redis_url is None:
         raise SettingError("REDIS_URL, a server of the log", "nothing", "set it, or start everything with bahi up")
-    _refuse_taken(settings)
+    port.refuse_taken("API_PORT", settings.api_host, settings.api_port)
     log = RedisLog.connect(settings.redis_url)
     parts = parts_module.make(settings, log)
     made = await asyncio.to_thread(parts.keys.load)
@@ -105,20 +105,3 @@ async def _reload_keys(parts: Parts) -> None:
     while True:
         await asyncio.sleep(KEY_RELOAD_SECONDS)
         await asyncio.to_thread(parts.keys.load)
-
-
-def _refuse_taken(settings: Settings) -> None:
-    """Try the address without SO_REUSEPORT."""
-    host, port = settings.api_host, settings.api_port
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        family, kind, protocol, _, address = found[0]
-        with socket.socket(family, kind, protocol) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(address)
-    except OSError as error:
-        raise SettingError(
-            f"API_HOST={host} and API_PORT={port} to be free and this machine's",
-            error.strerror or str(error),
-            "end what listens there, or set API_PORT to another port",
-        ) from error

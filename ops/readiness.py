@@ -1,7 +1,6 @@
 """Ask a Bahi's API whether it can serve."""
 
 import http.client
-import socket
 
 ASK_SECONDS_MAX = 3.0
 """An API that takes longer is not ready, whatever it would say."""
@@ -35,25 +34,3 @@ def missing(host: str, port: int) -> str | None:
     finally:
         connection.close()
     return None if answer.status == http.HTTPStatus.OK else f"GET /ready says {answer.status}: {body}"
-
-
-def taken_by_another(host: str, port: int) -> str | None:
-    """Return why a server could not listen on `host` and `port`, None where it could."""
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    except socket.gaierror as error:
-        return f"no such host ({error.strerror})"
-    reasons = (_reason(family, address) for family, _, _, _, address in found)
-    return next(filter(None, reasons), None)
-
-
-def _reason(family: int, address: tuple[str | int | bytes, ...]) -> str | None:
-    """Return why an address cannot be listened on, None where it can."""
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        # As servers do: a port in TIME_WAIT is free to them.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(address)
-        except OSError as error:
-            return error.strerror or str(error)
-    return None

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
+from events.archive import Archive
 from ops import invitation, readiness
 from ops.embedded import discover, postgres, redis, server
 from ops.embedded.server import Launch
@@ -26,9 +27,10 @@ from ops.supervisor.crew import Crew
 from ops.supervisor.guard import Guard
 from ops.supervisor.procfile import PROCFILE
 from ops.supervisor.program import SERVER_WAITS, Program, Stage
-from runtime import layout, lifecycle
+from producers.kite.address import refuse_unspoken
+from runtime import layout, lifecycle, port
 from runtime.clock import SystemClock
-from runtime.errors import Halt, SettingError
+from runtime.errors import Halt
 from runtime.lifecycle import EXIT_FAILED, Stop
 from runtime.settings import Settings
 
@@ -61,7 +63,7 @@ def main(settings: Settings, programs: Path = PROCFILE) -> int:
     url = readiness.url(settings.api_host, settings.api_port)
     with discover.held(data_dir, "up", url) as lock:
         discover.servers_path(data_dir).unlink(missing_ok=True)
-        _refuse_taken_ports(settings)
+        _refuse_what_programs_refuse(settings)
         with _interruptible():
             launches = _launches(settings)
         up = _Up(settings, launches, wanted, lock)
@@ -233,19 +235,13 @@ def _refuse_hopeless(migrate: Child) -> None:
         )
 
 
-def _refuse_taken_ports(settings: Settings) -> None:
-    """Raise SettingError naming the setting whose port is taken, before anything starts."""
-    wanted = {"API_PORT": (settings.api_host, settings.api_port)}
+def _refuse_what_programs_refuse(settings: Settings) -> None:
+    """Raise SettingError where a program would end at once: a wrong setting stops all before anything starts."""
+    refuse_unspoken(settings)
+    Archive.at(settings.archive_url)
+    port.refuse_taken("API_PORT", settings.api_host, settings.api_port)
     if SANDBOX in settings.broker and settings.bahi_sandbox_port:
-        wanted["BAHI_SANDBOX_PORT"] = ("127.0.0.1", settings.bahi_sandbox_port)
-    for name, (host, port) in wanted.items():
-        reason = readiness.taken_by_another(host, port)
-        if reason is not None:
-            raise SettingError(
-                f"{name}={port} of {host} to be free",
-                reason,
-                f"end what listens there, or set {name} to another port",
-            )
+        port.refuse_taken("BAHI_SANDBOX_PORT", "127.0.0.1", settings.bahi_sandbox_port)
 
 
 @contextmanager

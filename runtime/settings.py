@@ -1,21 +1,22 @@
 """Every setting of Bahi: one table, read from the environment and from `.env`.
 
 The environment wins over `.env`; an empty value counts as not set. A wrong value stops the process at
-once with the setting's name, the value (secrets masked) and what was expected. `docs/settings.md` shows
-the same table to the user, and a test holds the two together.
+once with the setting's name, the value (secrets masked) and what was expected; so does a name that begins
+like one of ours and is none, because a misspelt setting is one that was not set. `docs/settings.md` shows the
+same table to the user, and a test holds the two together.
 """
 
+import difflib
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
-from dotenv import dotenv_values
 
-from runtime import spelling
+from runtime import env_file, spelling
 from runtime.errors import SettingError
-from runtime.spelling import Read, host, instrument, list_of, one_of, path, url, whole, word, yes_or_no
+from runtime.spelling import Read, host, host_name, instrument, list_of, one_of, path, url, whole, word, yes_or_no
 
 BROKERS = ("sandbox", "kite", "fyers")
 SANDBOX_PORT = 8765
@@ -31,6 +32,8 @@ SPOOL_FILE_BYTES_MIN, SPOOL_FILE_BYTES_MAX = 4096, 1024 * MIB
 SYNC_INTERVAL_SECONDS_MIN = 5
 PORT_MAX = 65_535
 RETENTION_DAYS_MAX = 36_500
+OURS = "BAHI_"  # what begins so is meant for us
+ALMOST = 0.88  # of 1: a letter or two apart, and farther than any two of ours are from what other programs read
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,6 +61,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     tick_retention_days: int
     api_host: str
     api_port: int
+    api_names: tuple[str, ...]
     spool_file_bytes: int
     spool_file_seconds: int
     trim_window_bytes: int
@@ -163,6 +167,8 @@ SETTINGS: tuple[Setting, ...] = (
              "Where the API listens"),
     _setting("API_PORT", whole(1, PORT_MAX), "8000", f"a port from 1 to {PORT_MAX}",
              "The port of API and page"),
+    _setting("API_NAMES", list_of(host_name), "", "host names, separated by commas",
+             "Further names under which the API is reached, such as that of a reverse proxy"),
     _setting("SPOOL_FILE_BYTES", whole(SPOOL_FILE_BYTES_MIN, SPOOL_FILE_BYTES_MAX), str(64 * MIB),
              f"a whole number from {SPOOL_FILE_BYTES_MIN} to {SPOOL_FILE_BYTES_MAX}",
              "A spool file is closed at this size; a closed file becomes a segment of the archive"),
@@ -202,12 +208,26 @@ def load(environ: Mapping[str, str] | None = None, dotenv_path: Path | None = No
     """
     if environ is None:
         environ, dotenv_path = os.environ, dotenv_path or Path(".env")
-    file = dotenv_values(dotenv_path, interpolate=False) if dotenv_path and dotenv_path.is_file() else {}
-    given = {name: value.strip() for name, value in {**file, **environ}.items() if value and value.strip()}
+    file = env_file.read(dotenv_path) if dotenv_path else {}
+    _refuse_unknown(environ, file)
+    given = {name: value.strip() for name, value in {**file, **environ}.items() if value.strip()}
     values = {setting.field: _value(setting, given) for setting in SETTINGS}
     _refuse_mixed_brokers(given.get("BROKER", ""))
     _fill_in(values, given)
     return Settings(**values)
+
+
+def _refuse_unknown(environ: Mapping[str, str], file: Mapping[str, str]) -> None:
+    """Refuse what is meant for Bahi and is none of its settings: BAHI_..., and in the file what is almost one."""
+    names = [setting.name for setting in SETTINGS]
+    for name in (*environ, *file):
+        if name in names:
+            continue
+        near = difflib.get_close_matches(name, names, n=1, cutoff=ALMOST)
+        if name.startswith(OURS) or (near and name in file):
+            meant = f"did you mean {near[0]}? " if near else ""
+            remedy = f"{meant}docs/settings.md lists all; mend the name or take it out"
+            raise SettingError("names of settings that Bahi has", name, remedy)
 
 
 def _value(setting: Setting, given: Mapping[str, str]) -> Any:  # each reader gives its own type

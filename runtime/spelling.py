@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 TRUE = frozenset({"true", "yes", "on", "1"})
 FALSE = frozenset({"false", "no", "off", "0"})
 INSTRUMENT = re.compile(r"\d{1,18}|[A-Z]{2,5}:[^,\s][^,]*")
+HOST_NAME = re.compile(r"[0-9a-z._-]+")
 HOST = re.compile(r"[0-9A-Za-z._:\-\[\]]+")
 
 Read = Callable[[str], object]
@@ -76,6 +77,13 @@ def host(text: str) -> str:
     if not HOST.fullmatch(text):
         raise ValueError(text)
     return text
+
+
+def host_name(text: str) -> str:
+    """Read a host name, in lower case, without scheme and port."""
+    if not HOST_NAME.fullmatch(text.lower()):
+        raise ValueError(text)
+    return text.lower()
 
 
 def path(text: str) -> Path:

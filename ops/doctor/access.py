@@ -7,15 +7,14 @@ from datetime import UTC, datetime, timedelta
 from ops import readiness
 from ops.doctor.finding import Finding, good, note, wrong
 from ops.facts.gather import Facts
-from producers.kite.address import SANDBOX
+from producers.kite.address import SANDBOX, SPOKEN
 from producers.kite.hours import TOKEN_END, business_day
+from runtime import port
 from runtime.calendar import IST
 from runtime.clock import NS_PER_SECOND
 from runtime.errors import SettingError
 from runtime.settings import Settings
 from runtime.vault import Vault
-
-SPOKEN = (SANDBOX, "kite")  # brokers that this version takes ticks from
 
 
 def brokers(settings: Settings) -> Iterator[Finding]:
@@ -68,11 +67,10 @@ async def ports(facts: Facts, settings: Settings) -> Finding:
         if missing:
             return wrong("API", f"{where}: {missing}", "read what bahi api says")
         return good("API", f"{where} is ready")
-    taken = readiness.taken_by_another(settings.api_host, settings.api_port)
-    if taken:
-        return wrong(
-            "API", f"API_PORT={settings.api_port} cannot be used: {taken}", "end what listens there, or set API_PORT"
-        )
+    try:
+        port.refuse_taken("API_PORT", settings.api_host, settings.api_port)
+    except SettingError as error:
+        return wrong("API", f"API_PORT={settings.api_port} cannot be used: {error.found}", error.remedy)
     return good("API", f"port {settings.api_port} is free; nothing runs")
 
 

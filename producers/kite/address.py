@@ -1,5 +1,6 @@
 """Where Kite is, and as whom we come: for the real service and for the sandbox."""
 
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -14,6 +15,8 @@ from runtime.waiting import Backoff
 SANDBOX = "sandbox"
 SANDBOX_KEY = "sandbox"
 SANDBOX_SECRET = "sandbox-secret"  # noqa: S105  # every sandbox app's secret is known to everyone
+
+SPOKEN = (SANDBOX, "kite")  # brokers that this version takes ticks from
 
 _log = get("address")
 
@@ -34,7 +37,11 @@ def address(settings: Settings, broker: str) -> Address:
     """
     if broker != SANDBOX:
         if not settings.kite_api_key:
-            raise SettingError("KITE_API_KEY for BROKER=kite", "none", "set it, or use BROKER=sandbox")
+            raise SettingError(
+                "KITE_API_KEY for BROKER=kite",
+                "none",
+                "set it to the key of your Kite Connect app, or leave BROKER out to use the sandbox",
+            )
         return Address(broker, settings.kite_api_root, settings.kite_ws_root, settings.kite_api_key)
     api_root, ws_root = settings.kite_api_root, settings.kite_ws_root
     if api_root.endswith(":0") or ws_root.endswith(":0"):
@@ -79,13 +86,25 @@ class Tokens:
         return self._vault.put(self._name, token)
 
 
+def refuse_unspoken(settings: Settings) -> None:
+    """Raise SettingError where the first broker in BROKER is none that we speak to, or lacks its key."""
+    first = settings.broker[0]
+    if first not in SPOKEN:
+        raise SettingError(
+            f"the first of BROKER out of {', '.join(SPOKEN)}",
+            f"BROKER={','.join(settings.broker)}",
+            "this version does not speak to it: set BROKER=kite or sandbox",
+        )
+    with suppress(Unreachable):  # a sandbox that does not say its port yet is waited for
+        address(settings, first)
+
+
 async def reachable(settings: Settings, stop: Stop) -> Address | None:
     """Give the address of the first broker in BROKER once it is known, None if the stop comes first.
 
     Raises SettingError for a broker that does not speak Kite.
     """
-    if settings.broker[0] not in (SANDBOX, "kite"):
-        raise SettingError("BROKER out of sandbox, kite", settings.broker[0], "this version does not speak to it")
+    refuse_unspoken(settings)
     backoff = Backoff()
     while not stop.is_set():
         try:

@@ -164,6 +164,17 @@ async def test_a_false_name_is_refused_and_an_address_is_not(settings: Settings)
                 assert answer.status == status, host
 
 
+async def test_further_names_of_ours_are_set(settings: Settings) -> None:
+    named = msgspec.structs.replace(settings, api_names=("bahi.example.org",))
+    async with serving(named) as api, stranger(api) as client:
+        session = {"cookie": f"bahi_session={api.parts.keys.make_session()}"}
+        for host, status in (("Bahi.example.org", 200), ("bahi.example.org:443", 200), ("evil.example.org", 421)):
+            async with client.get("/api/status", headers={**session, "host": host}) as answer:
+                assert answer.status == status, host
+        async with client.get("/", headers={"host": "evil.example.org"}) as answer:
+            assert "API_NAMES" in (await answer.json())["detail"]
+
+
 async def test_a_ticket_opens_one_websocket(settings: Settings) -> None:
     async with serving(settings) as api, stranger(api) as client:
         async with api.client.post("/api/ws/ticket") as answer:

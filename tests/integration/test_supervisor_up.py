@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 import psycopg
+import pytest
 
 from api.login_code import LoginCode
 from ops import invitation
@@ -152,7 +153,7 @@ def test_only_what_needs_the_tables_waits_for_the_database(data_dir: Path, taken
 
 
 def test_the_sandbox_runs_only_where_it_is_the_broker(data_dir: Path) -> None:
-    with Up(data_dir, {"sandbox": PATIENT, "api": API}, BROKER="kite") as up:
+    with Up(data_dir, {"sandbox": PATIENT, "api": API}, BROKER="kite", KITE_API_KEY="app") as up:
         up.ready()
     assert not up.said(r"^sandbox")
 
@@ -162,6 +163,25 @@ def test_a_taken_port_is_named_before_anything_starts(data_dir: Path, taken_port
         assert up.process.wait(PATIENCE_SECONDS) == 2
         up.end()
     assert up.said(rf"wanted API_PORT={taken_port} of 127\.0\.0\.1 to be free")
+    assert not (data_dir / "postgres").exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"BROKER": "kite"}, "wanted KITE_API_KEY for BROKER=kite"),
+        ({"BROKER": "fyers"}, "found +BROKER=fyers"),
+        ({"ARCHIVE_URL": "s3://bucket/prefix"}, "wanted ARCHIVE_URL"),
+        ({"API_HOST": "192.0.2.1"}, "do +set API_HOST"),
+    ],
+)
+def test_what_a_program_would_refuse_stops_it_before_anything_starts(
+    data_dir: Path, given: dict[str, str], said: str
+) -> None:
+    with Up(data_dir, {"api": API}, **given) as up:
+        assert up.process.wait(PATIENCE_SECONDS) == 2
+        up.end()
+    assert up.said(said)
     assert not (data_dir / "postgres").exists()
 
 

@@ -12,6 +12,7 @@ WRONG = [
     ("API_PORT", "eighty"),
     ("API_PORT", "65536"),
     ("API_HOST", "two words"),
+    ("API_NAMES", "https://bahi.example.org"),
     ("DATABASE_URL", "mysql://u@h/d"),
     ("DATABASE_URL", "postgresql://u@h:port/d"),
     ("REDIS_URL", "http://h"),
@@ -95,6 +96,55 @@ def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
     dotenv.write_text("API_PORT=8001\nLOG_LEVEL=debug\n# a comment\nSOMETHING_ELSE=1\n")
     settings = load({"API_PORT": "8002"}, dotenv)
     assert (settings.api_port, settings.log_level) == (8002, "debug")
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"), [("BAHI_SANDBOX_PROT", "BAHI_SANDBOX_PORT"), ("BAHI_FOO", ""), ("BAHI_API_KEI", "BAHI_API_KEY")]
+)
+def test_a_name_that_is_meant_for_bahi_and_is_no_setting_is_refused(name: str, meant: str, tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text(f"{name}=hush\n")
+    for environ, path in (({name: "hush"}, None), ({}, tmp_path / ".env")):
+        with pytest.raises(SettingError) as refused:
+            load(environ, path)
+        assert refused.value.found == name
+        assert meant in refused.value.remedy
+        assert "docs/settings.md" in refused.value.remedy
+        assert "hush" not in str(refused.value)
+
+
+def test_a_misspelt_name_is_refused_in_the_file_and_left_alone_in_the_environment(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("WATCHLISTS=NSE:INFY\n")
+    with pytest.raises(SettingError, match="did you mean WATCHLIST"):
+        load({}, tmp_path / ".env")
+    assert load({"WATCHLISTS": "of another program", "POSTGRES_PASSWORD": "x"}) == load({})
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"API_PORT=8001\nTICK_MODE quote\n", "line 2"),
+        (b"KITE_API_SECRET='hush\n", "line 1"),
+        (b"API_PORT=80\x0001\n", "line 1"),
+        (b"\xff\xfeA\0", "no UTF-8 from byte 0"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_refused_and_not_shown(content: bytes, said: str, tmp_path: Path) -> None:
+    (tmp_path / ".env").write_bytes(content)
+    with pytest.raises(SettingError) as refused:
+        load({}, tmp_path / ".env")
+    assert str(tmp_path / ".env") in refused.value.wanted
+    assert said in refused.value.found
+    assert ".env.example" in refused.value.remedy
+    assert "hush" not in str(refused.value)
+
+
+def test_a_folder_named_like_the_file_is_none(tmp_path: Path) -> None:
+    (tmp_path / ".env").mkdir()
+    assert load({}, tmp_path / ".env") == load({})
+
+
+def test_names_of_the_api_are_read_in_lower_case() -> None:
+    assert load({"API_NAMES": "Bahi.Example.org, desk"}).api_names == ("bahi.example.org", "desk")
 
 
 def test_without_an_environment_the_process_and_the_working_directory_are_read(
