@@ -251,4 +251,5 @@ def _instant(ns: int) -> datetime:
     return _EPOCH + timedelta(microseconds=ns // 1000)
 
 
-CANDLES = Projection(NAME, is_tick_stream, CandleProjector, rest_seconds=REST_SECONDS)
+TABLES = ("candles_1m", "candle_volumes", "candle_clocks", "candle_uncovered", "candle_subscriptions")
+CANDLES = Projection(NAME, is_tick_stream, CandleProjector, TABLES, rest_seconds=REST_SECONDS)

@@ -63,4 +63,4 @@ def _instant(ns: int) -> datetime:
     return datetime.fromtimestamp(ns // 1000 / 1e6, UTC)
 
 
-GAPS = Projection(NAME, is_tick_stream, GapProjector, rest_seconds=REST_SECONDS)
+GAPS = Projection(NAME, is_tick_stream, GapProjector, ("feed_gaps",), rest_seconds=REST_SECONDS)

@@ -170,4 +170,5 @@ def _line(line: list[str]) -> Line:
     return (*whole, float(strike or 0), float(tick_size or 0), int(lot_size or 1), kind, segment, exchange)
 
 
-INSTRUMENTS = Projection(NAME, lambda stream: stream == "reference", InstrumentProjector)
+TABLES = ("instruments", "instrument_dumps")
+INSTRUMENTS = Projection(NAME, lambda stream: stream == "reference", InstrumentProjector, TABLES)

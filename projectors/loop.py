@@ -106,14 +106,23 @@ class Loop:
     """One pair (projector, stream) at work."""
 
     def __init__(
-        self, projection: Projection, stream: str, store: Store, reader: Reader, clock: Clock, marks: Marks, stop: Stop
+        self,
+        projection: Projection,
+        stream: str,
+        store: Store,
+        reader: Reader,
+        clock: Clock,
+        marks: Marks,
+        stop: Stop,
+        read_events: int = READ_EVENTS_MAX,
     ) -> None:
-        """Take a store and a reader that nobody else uses."""
+        """Take a store and a reader that nobody else uses. read_events: the most that one read takes."""
         self.projection = projection
         self.stream = stream
         self.progress = Progress()
         self._store, self._reader, self._clock, self._marks, self._stop = store, reader, clock, marks, stop
         self._log = get("projector").bind(projector=projection.name, stream=stream)
+        self._read_events = read_events
         self._isolate_until = 0  # events up to this n are taken one by one
         self._oldest_ns = 0  # receive time of the oldest event that is read and not committed
         self._short_since: float | None = None  # since when the log ends below what was read from it
@@ -135,7 +144,7 @@ class Loop:
                     await self.progress.turn(State.FREE)
                     await self._stop.pause(ACQUIRE_SECONDS)
                 else:
-                    await self._hold(lease)
+                    await self.hold(lease)
             except Unreachable as error:
                 self._log.warning("projector.waits", wanted=error.wanted, found=error.found)
                 await self._stop.pause(backoff.next_seconds())
@@ -153,7 +162,11 @@ class Loop:
         await self.progress.turn(State.HALTED)
         await self._stop.pause(HALTED_SECONDS)
 
-    async def _hold(self, lease: Lease) -> None:
+    async def hold(self, lease: Lease) -> None:
+        """Read and commit on a lease until the stop, and release it; lease.n moves along.
+
+        What the states do with errors is up to the caller: LeaseLost, Halt, Unreachable.
+        """
         self._log.info("projector.holds", epoch=lease.epoch, n=lease.n)
         self._renewed_at = self._clock.monotonic()
         while not self._stop.is_set():
@@ -176,7 +189,7 @@ class Loop:
             state = State.ISOLATING if alone else State.HOLDING
             if self.state is not state:
                 await self.progress.turn(state)
-            batch = await self._read(after, 1 if alone else READ_EVENTS_MAX, pending=after > lease.n)
+            batch = await self._read(after, 1 if alone else self._read_events, pending=after > lease.n)
             if batch:
                 assert batch[0].n == after + 1, "every read continues where the last one ended"
                 self._oldest_ns = self._oldest_ns or batch[0].at_ns
@@ -188,7 +201,7 @@ class Loop:
             if target is not None and target > lease.n:
                 await self._commit(lease, projector, target)
             await self._keep(lease, after)
-            if self.projection.rest_seconds and len(batch) < READ_EVENTS_MAX and not alone:
+            if self.projection.rest_seconds and len(batch) < self._read_events and not alone:
                 await self._stop.pause(self.projection.rest_seconds)
         target = projector.due(math.inf)
         if target is not None and target > lease.n:

@@ -29,6 +29,112 @@ CREATE FUNCTION public.candle_opens(token bigint) RETURNS time without time zone
     select case when token & 255 in (3, 6, 7, 8, 12) then time '09:00' else time '09:15' end
 $$;
 
+CREATE FUNCTION public.clone_indexes(place text, name text) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+declare
+    live   regclass := format('public.%I', name);
+    target text := format('%I.%I', place, name);
+    made   record;
+begin
+    for made in select conname, pg_get_constraintdef(oid) as definition from pg_constraint
+                where conrelid = live and contype in ('p', 'u', 'x') order by conname
+    loop
+        execute format('alter table %s add constraint %I %s', target, made.conname, made.definition);
+    end loop;
+    for made in select pg_get_indexdef(indexrelid) as definition from pg_index
+                where indrelid = live and indisvalid
+                  and not exists (select from pg_constraint where conindid = indexrelid and conrelid = live)
+    loop
+        execute regexp_replace(made.definition, ' ON (ONLY )?\S+ USING ', format(' ON %s USING ', target));
+    end loop;
+end $$;
+
+COMMENT ON FUNCTION public.clone_indexes(place text, name text) IS 'Make the keys and indexes of a table on its namesake in another schema, under the same names.';
+
+CREATE FUNCTION public.clone_table(place text, name text) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+declare
+    options text[] := (select reloptions from pg_class where oid = format('public.%I', name)::regclass);
+begin
+    execute format('create table %I.%I (like public.%I including all excluding indexes)', place, name, name);
+    if options is not null then
+        execute format('alter table %I.%I set (%s)', place, name, array_to_string(options, ', '));
+    end if;
+    if obj_description(format('public.%I', name)::regclass, 'pg_class') is not null then
+        execute format('comment on table %I.%I is %L', place, name,
+                       obj_description(format('public.%I', name)::regclass, 'pg_class'));
+    end if;
+    perform clone_indexes(place, name);
+end $$;
+
+COMMENT ON FUNCTION public.clone_table(place text, name text) IS 'Make an empty table in another schema that is like the live one of this name.';
+
+CREATE FUNCTION public.clone_ticks(place text) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+begin
+    execute format('create table %I.ticks (like public.ticks including all excluding indexes) partition by range (time)', place);
+    perform clone_indexes(place, 'ticks');
+end $$;
+
+COMMENT ON FUNCTION public.clone_ticks(place text) IS 'Make an empty table of ticks in another schema, without a day yet.';
+
+CREATE FUNCTION public.copy_rights(source regclass, target regclass) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+declare
+    given record;
+begin
+    if (select relowner from pg_class where oid = source) <> (select relowner from pg_class where oid = target) then
+        execute format('alter table %s owner to %I', target,
+                       (select pg_get_userbyid(relowner) from pg_class where oid = source));
+    end if;
+    for given in select privilege_type, is_grantable, grantee from pg_class, aclexplode(relacl) where oid = source loop
+        execute format('grant %s on %s to %s%s', given.privilege_type, target,
+                       case when given.grantee = 0 then 'public' else quote_ident(pg_get_userbyid(given.grantee)) end,
+                       case when given.is_grantable then ' with grant option' else '' end);
+    end loop;
+end $$;
+
+COMMENT ON FUNCTION public.copy_rights(source regclass, target regclass) IS 'Let those read a table who may read another.';
+
+CREATE FUNCTION public.count_table(name text) RETURNS bigint
+    LANGUAGE plpgsql
+    AS $$
+declare
+    found bigint;
+begin
+    execute format('select count(*) from %I', name) into found;
+    return found;
+end $$;
+
+COMMENT ON FUNCTION public.count_table(name text) IS 'How many rows there are in the table of this name that the caller sees.';
+
+CREATE FUNCTION public.drop_rebuild(place text) RETURNS text
+    LANGUAGE plpgsql
+    AS $_$
+declare
+    gone text;
+begin
+    if place !~ '^(rebuild|replaced)_[a-z]+_[0-9]+$' then
+        raise exception 'wanted a schema of a rebuild, found %', place;
+    end if;
+    select pg_class.oid::regclass::text into gone
+    from pg_class left join pg_inherits on inhrelid = pg_class.oid
+    where relnamespace = to_regnamespace(place) and relkind in ('r', 'p')
+    order by inhrelid is null, relname limit 1;
+    if gone is not null then
+        execute format('drop table %s', gone);
+    else
+        execute format('drop schema if exists %I', place);
+    end if;
+    return gone;
+end $_$;
+
+COMMENT ON FUNCTION public.drop_rebuild(place text) IS 'Drop one table of a rebuild, partitions first, or the empty schema: then it gives null.';
+
 CREATE FUNCTION public.drop_tick_days(days integer) RETURNS SETOF text
     LANGUAGE plpgsql
     AS $$
@@ -51,11 +157,71 @@ begin
     end loop;
 end $$;
 
+CREATE FUNCTION public.fence_rebuilds(of_stream text) RETURNS void
+    LANGUAGE plpgsql
+    AS $_$
+declare
+    place text;
+begin
+    for place in select nspname from pg_namespace where nspname ~ '^rebuild_[a-z]+_[0-9]+$' loop
+        execute format('update %I.projection_checkpoints set epoch = epoch + 1 where stream = %L', place, of_stream);
+    end loop;
+end $_$;
+
+COMMENT ON FUNCTION public.fence_rebuilds(of_stream text) IS 'Let running rebuilds begin again: the log may not hold what they have read.';
+
+CREATE FUNCTION public.lock_projection(names text[]) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+declare
+    tables regclass[] := (select array_agg(format('public.%I', name)::regclass) from unnest(names) name);
+    each   text;
+begin
+    if 'ticks' = any (names) then
+        perform pg_advisory_xact_lock(hashtext('ticks partitions'));
+    end if;
+    -- Views first, as those who read through them do it.
+    for each in select view::text from views_over(tables) view order by 1 loop
+        execute format('lock table %s in access exclusive mode', each);
+    end loop;
+    foreach each in array tables::text[] loop
+        execute format('lock table %s in access exclusive mode', each);
+    end loop;
+end $$;
+
+COMMENT ON FUNCTION public.lock_projection(names text[]) IS 'Keep everybody out of these tables until the transaction ends.';
+
+CREATE FUNCTION public.make_rebuild(place text, names text[], made_by integer) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+declare
+    name text;
+begin
+    execute format('create schema %I', place);
+    foreach name in array names || array['projection_checkpoints', 'parked_events'] loop
+        if name = 'ticks' then
+            perform clone_ticks(place);
+        else
+            perform clone_table(place, name);
+        end if;
+    end loop;
+    -- own_epoch: what the rebuild itself raised the epoch to; another one is a sign that it may have read what is no more
+    execute format('alter table %I.projection_checkpoints add own_epoch bigint not null default 0, '
+                   'add first bigint not null default 1', place);
+    execute format('create table %I.tombstones (stream text, n bigint, primary key (stream, n))', place);
+    execute format('create table %I.rebuild (version integer not null, began timestamptz not null)', place);
+    execute format('insert into %I.rebuild values (%L, clock_timestamp())', place, made_by);
+end $$;
+
+COMMENT ON FUNCTION public.make_rebuild(place text, names text[], made_by integer) IS 'Make the schema in which a rebuild works, with empty tables and checkpoints of its own.';
+
 CREATE FUNCTION public.make_tick_day(day date) RETURNS void
     LANGUAGE plpgsql
     AS $$
 declare
-    part text := 'ticks_' || to_char(day, 'YYYYMMDD');
+    name text := 'ticks_' || to_char(day, 'YYYYMMDD');
+    part text := (select format('%I.%I', nspname, name) from pg_class join pg_namespace on pg_namespace.oid = relnamespace
+                  where pg_class.oid = 'ticks'::regclass);
     low  timestamptz := day::timestamp at time zone 'Asia/Kolkata';
     high timestamptz := (day + 1)::timestamp at time zone 'Asia/Kolkata';
 begin
@@ -63,9 +229,28 @@ begin
     if to_regclass(part) is not null then
         return;
     end if;
-    execute format('create table %I (like ticks including defaults including constraints including storage)', part);
-    execute format('alter table ticks attach partition %I for values from (%L) to (%L)', part, low, high);
+    execute format('create table %s (like ticks including defaults including constraints including storage)', part);
+    execute format('alter table ticks attach partition %s for values from (%L) to (%L)', part, low, high);
 end $$;
+
+COMMENT ON FUNCTION public.make_tick_day(day date) IS 'Make a place for one IST day, in the schema of the ticks that the caller sees.';
+
+CREATE FUNCTION public.move_table(name text, source text, target text) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+declare
+    moved regclass := format('%I.%I', source, name);
+    part  regclass;
+begin
+    for part in select inhrelid::regclass from pg_inherits join pg_class on oid = inhrelid
+                where inhparent = moved and relnamespace = source::regnamespace
+    loop
+        execute format('alter table %s set schema %I', part, target);
+    end loop;
+    execute format('alter table %s set schema %I', moved, target);
+end $$;
+
+COMMENT ON FUNCTION public.move_table(name text, source text, target text) IS 'Move a table with its partitions into another schema.';
 
 CREATE FUNCTION public.roll_bucket(at timestamp with time zone, token bigint, width interval) RETURNS timestamp with time zone
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -79,6 +264,38 @@ CREATE FUNCTION public.roll_day(at timestamp with time zone, token bigint) RETUR
     select ((at at time zone 'Asia/Kolkata')::date + candle_opens(token)) at time zone 'Asia/Kolkata'
 $$;
 
+CREATE FUNCTION public.swap_rebuild(of_projector text, place text, replaced text, names text[]) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+declare
+    name  text;
+    view  record;
+    views jsonb;
+begin
+    -- With nothing on the path every name is written out: the views are made again from what they say.
+    perform set_config('search_path', '', true);
+    select jsonb_agg(jsonb_build_object('name', pg_class.oid::regclass, 'query', pg_get_viewdef(pg_class.oid),
+                                        'options', array_to_string(reloptions, ', ')))
+    into views
+    from pg_class
+    where oid in (select public.views_over((select array_agg(format('public.%I', each)::regclass) from unnest(names) each)));
+    execute format('create schema %I', replaced);
+    foreach name in array names loop
+        perform public.move_table(name, 'public', replaced);
+        perform public.move_table(name, place, 'public');
+        perform public.copy_rights(format('%I.%I', replaced, name), format('public.%I', name));
+    end loop;
+    for view in select * from jsonb_to_recordset(coalesce(views, '[]')) as (name text, query text, options text) loop
+        execute format('create or replace view %s %s as %s', view.name,
+                       case when view.options > '' then format('with (%s)', view.options) end, view.query);
+    end loop;
+    execute format('delete from public.parked_events held using %I.projection_checkpoints own '
+                   'where held.projector = %L and held.stream = own.stream and held.n >= own.first', place, of_projector);
+    execute format('insert into public.parked_events select * from %I.parked_events', place);
+end $$;
+
+COMMENT ON FUNCTION public.swap_rebuild(of_projector text, place text, replaced text, names text[]) IS 'Put the tables of a rebuild in the place of the live ones; both are locked by now.';
+
 CREATE FUNCTION public.tick_days() RETURNS TABLE(part regclass, day date)
     LANGUAGE sql STABLE
     AS $$
@@ -86,6 +303,19 @@ CREATE FUNCTION public.tick_days() RETURNS TABLE(part regclass, day date)
     from pg_inherits join pg_class on pg_class.oid = inhrelid
     where inhparent = 'ticks'::regclass
 $$;
+
+CREATE FUNCTION public.views_over(tables regclass[]) RETURNS SETOF regclass
+    LANGUAGE sql STABLE
+    AS $$
+    select distinct ev_class::regclass
+    from pg_depend
+    join pg_rewrite on classid = 'pg_rewrite'::regclass and objid = pg_rewrite.oid
+    join pg_class on pg_class.oid = ev_class
+    where refclassid = 'pg_class'::regclass and refobjid = any (tables::oid[]) and relkind = 'v'
+      and relnamespace::regnamespace::text not like '\_timescaledb%'
+$$;
+
+COMMENT ON FUNCTION public.views_over(tables regclass[]) IS 'The views that read these tables; those of TimescaleDB''s own apart, which cannot be replaced.';
 
 CREATE TABLE public.bahi_migrations (
     number integer NOT NULL,
@@ -356,6 +586,15 @@ WITH (fillfactor='50');
 
 COMMENT ON TABLE public.projection_checkpoints IS 'How far each projector has committed each stream. The one truth about it.';
 
+CREATE TABLE public.projections (
+    projector text NOT NULL,
+    version integer NOT NULL,
+    generation bigint DEFAULT 1 NOT NULL,
+    since timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+);
+
+COMMENT ON TABLE public.projections IS 'The tables of each projector: by which version they were made, how often they were replaced.';
+
 CREATE TABLE public.streams (
     stream_id smallint NOT NULL,
     stream text NOT NULL
@@ -425,6 +664,9 @@ ALTER TABLE ONLY public.parked_events
 
 ALTER TABLE ONLY public.projection_checkpoints
     ADD CONSTRAINT projection_checkpoints_pkey PRIMARY KEY (projector, stream);
+
+ALTER TABLE ONLY public.projections
+    ADD CONSTRAINT projections_pkey PRIMARY KEY (projector);
 
 ALTER TABLE ONLY public.streams
     ADD CONSTRAINT streams_pkey PRIMARY KEY (stream_id);

@@ -40,13 +40,17 @@ class Snapshot:
 
 @asynccontextmanager
 async def take(database_url: str) -> AsyncIterator[Snapshot]:
-    """Give a snapshot of the tables as they are now. Raises Unreachable."""
+    """Give a snapshot of the tables as they are now. Raises Unreachable.
+
+    While it lasts no rebuild replaces them: what would be read of new ones is not of this moment.
+    """
     connection = await connect(database_url)
     try:
         async with reaching("a snapshot of the tables"):
             await connection.set_isolation_level(IsolationLevel.REPEATABLE_READ)
             await connection.set_read_only(True)
             async with connection.transaction():
+                await connection.execute(statements["hold_tables"])  # before anything that fixes the moment
                 await connection.execute(statements["wait_patiently"])
                 yield Snapshot(connection)
     finally:

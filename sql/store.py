@@ -77,9 +77,10 @@ class Rows:
 class Store:
     """One owner's connection to the tables; it opens again after a loss."""
 
-    def __init__(self, database_url: str) -> None:
-        """Name the database; nothing is opened before the first call."""
+    def __init__(self, database_url: str, schema: str | None = None) -> None:
+        """Name the database; nothing is opened before the first call. schema: of a rebuild, whose tables come first."""
         self._database_url = database_url
+        self._schema = schema
         self._connection: Connection | None = None
         self._stream_ids: dict[str, int] = {}
         # Of this machine, this process, and among its stores this one alone: it may take its own pair again.
@@ -158,11 +159,18 @@ class Store:
         try:
             async with reaching(what):
                 if self._connection is None or self._connection.closed:
-                    self._connection = await connect(self._database_url, self.owner)
+                    self._connection = await self._connect()
                 yield self._connection
         except Unreachable:
             await self.close()  # what the server thinks of it is not known; a new connection is
             raise
+
+    async def _connect(self) -> Connection:
+        connection = await connect(self._database_url, self.owner)
+        if self._schema is not None:
+            await connection.execute(statements["use_schema"], {"schema": self._schema})
+            await connection.execute(statements["commit_lightly"])
+        return connection
 
     async def close(self) -> None:
         """Close the connection; the next call opens another."""

@@ -1,3 +1,6 @@
+-- hold_tables: let nobody replace what is about to be read
+lock table ticks, candles_1m, feed_gaps, parked_events, instruments in access share mode
+
 -- wait_patiently: counting a week of ticks takes longer than a projector's statement may
 select set_config('statement_timeout', '0', true), set_config('idle_in_transaction_session_timeout', '0', true)
 

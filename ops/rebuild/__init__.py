@@ -1,0 +1,1 @@
+"""`bahi rebuild`: tables made again from the log, beside the live ones, and put in their place."""
