@@ -16,6 +16,7 @@ from events.log import Log
 from events.messages import Takeover, pack
 from events.spool import Spool
 from runtime.clock import Clock
+from runtime.complaints import Complaints
 from runtime.errors import SpoolMismatch, Unreachable
 from runtime.log import get
 from runtime.waiting import Backoff
@@ -64,10 +65,10 @@ def mismatch(spool: Spool, found: str) -> SpoolMismatch:
 
 
 async def _asked(who: str, stream: str, ask: Callable[[], Awaitable[int]]) -> int:
-    backoff = Backoff()
+    backoff, complaints = Backoff(), Complaints(_log.bind(stream=stream, waits_for=who))
     while True:
         try:
             return await ask()
         except Unreachable as error:
-            _log.warning("stream_opening_waits", stream=stream, waits_for=who, found=error.found)
+            complaints.say("stream_opening_waits", found=error.found, remedy=error.remedy)
             await backoff.wait()

@@ -241,7 +241,7 @@ class Writer:
         if reached != self.reaches_log:
             self.reaches_log = reached
             event = "log_reached" if reached else "log_unreachable"
-            _log.info(event, stream=self.stream, unsent=self.unsent, found=found)
+            _log.info(event, stream=self.stream, unsent=self.unsent, **({"found": found} if found else {}))
 
     async def _ask_place(self) -> int:
         """ASKING: set `sent` from the log's last entry, compared with our own; give the archived n (rule 6)."""

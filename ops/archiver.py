@@ -11,6 +11,7 @@ from events.archive import Archive
 from events.archiver import Archiver, Round, Window
 from events.redis_log import RedisLog
 from runtime import metrics
+from runtime.complaints import Complaints
 from runtime.errors import Halt, SettingError, Unreachable
 from runtime.lifecycle import Stop
 from runtime.log import get
@@ -52,6 +53,7 @@ class _Tender:
     def __init__(self, folder: Path, log: RedisLog, archive: Archive, window: Window, turn: asyncio.Semaphore) -> None:
         self._parts = (folder, log, archive, window, turn)
         self._stream = folder.name
+        self._complaints = Complaints(_log.bind(stream=folder.name))
         self._archiver: Archiver | None = None
         self._backoff = Backoff()
 
@@ -69,13 +71,14 @@ class _Tender:
                 self._archiver = Archiver(*self._parts)
             done = await self._archiver.round()
         except Unreachable as error:
-            _log.warning("archive.waits", stream=self._stream, wanted=error.wanted, found=error.found)
+            self._complaints.say("archive.waits", wanted=error.wanted, found=error.found, remedy=error.remedy)
             return self._backoff.next_seconds()
         except Halt as error:
             _log.error(
                 "archive.halted", stream=self._stream, wanted=error.wanted, found=error.found, remedy=error.remedy
             )
             return HALTED_SECONDS
+        self._complaints.heal("archive.waits")
         self._backoff.reset()
         self._tell(done)
         return 0.0 if done.more else ROUND_SECONDS

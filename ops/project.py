@@ -14,6 +14,7 @@ from projectors.loop import Loop
 from projectors.projector import Projection
 from projectors.ticks import TICKS
 from runtime.clock import SystemClock
+from runtime.complaints import Complaints
 from runtime.errors import SettingError, Unreachable
 from runtime.lifecycle import Stop
 from runtime.log import get
@@ -22,7 +23,7 @@ from sql.store import Store
 
 LOOK_SECONDS = 1.0  # a new stream's rows are there within this of its first event
 
-_log = get("project")
+_complaints = Complaints(get("project"))
 
 
 async def run(settings: Settings, stop: Stop, names: Sequence[str], trace: Path | None = None) -> None:
@@ -60,6 +61,7 @@ async def _pairs(projections: list[Projection], reader: Reader) -> list[tuple[Pr
     try:
         streams = await reader.streams()
     except Unreachable as error:
-        _log.warning("project.waits", wanted=error.wanted, found=error.found)
+        _complaints.say("project.waits", wanted=error.wanted, found=error.found, remedy=error.remedy)
         return []
+    _complaints.heal("project.waits")
     return [(projection, stream) for projection in projections for stream in streams if projection.wants(stream)]

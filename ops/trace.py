@@ -9,14 +9,20 @@ from pathlib import Path
 
 from projectors.loop import Loop
 from runtime.clock import Clock
+from runtime.errors import SettingError
 
 
 class Trace:
     """The file, a line at a time."""
 
     def __init__(self, path: Path, clock: Clock) -> None:
-        """Go on behind what the file holds."""
-        self._file = path.open("a", buffering=1, encoding="ascii")
+        """Go on behind what the file holds. Raises SettingError where it cannot be written."""
+        try:
+            self._file = path.open("a", buffering=1, encoding="ascii")
+        except OSError as error:
+            raise SettingError(
+                f"--trace {path} to be a file that can be written", error.strerror or str(error), "name another file"
+            ) from error
         self._clock = clock
 
     async def follow(self, loop: Loop) -> None:

@@ -17,13 +17,13 @@ from events.redis_log import RedisLog
 from events.spool import Spool
 from events.writer import Writer
 from producers import requests
-from producers.complaints import Complaints
 from producers.kite import dump
 from producers.kite.address import SANDBOX, SANDBOX_SECRET, Address, Tokens, reachable
 from producers.kite.hours import DUMP_TIME, TOKEN_END, business_day
 from producers.kite.rest import Rest
 from runtime.calendar import IST
 from runtime.clock import Clock, SystemClock
+from runtime.complaints import Complaints
 from runtime.errors import BadEvent, BadInput, Halt, SettingError, TokenRefused, Unreachable
 from runtime.lifecycle import Stop
 from runtime.log import get
@@ -162,7 +162,9 @@ async def run(settings: Settings, stop: Stop, checkpoints: AskCheckpoints) -> No
     log, archive, clock = RedisLog.connect(settings.redis_url), Archive.at(settings.archive_url), SystemClock()
     spool = Spool(settings.bahi_data_dir / "spool" / STREAM, STREAM)
     limits = {"roll_bytes": settings.spool_file_bytes, "roll_seconds": settings.spool_file_seconds}
-    writer = await Writer.open(spool, log, archive, clock, checkpoints, **limits)
+    writer = await stop.cut(Writer.open(spool, log, archive, clock, checkpoints, **limits))
+    if writer is None:
+        return
     async with asyncio.TaskGroup() as tasks:
         writing = tasks.create_task(writer.run())
         await Worker(settings, where, writer, Reader(log, archive), clock).run(stop)

@@ -22,7 +22,6 @@ from events.spool import Spool
 from events.tail import backwards
 from events.writer import Writer
 from producers import requests, subscriptions
-from producers.complaints import Complaints
 from producers.handover import Handover
 from producers.kite import reactor
 from producers.kite.address import SANDBOX, Address, Tokens, reachable
@@ -33,6 +32,7 @@ from producers.kite.rest import Rest
 from producers.subscriptions import Wanted
 from runtime.calendar import IST
 from runtime.clock import SystemClock
+from runtime.complaints import Complaints
 from runtime.errors import BadInput, Halt, SettingError, TokenRefused, Unreachable
 from runtime.lifecycle import Stop
 from runtime.log import get
@@ -95,9 +95,9 @@ class Ticker:
         reactor.start()
         async with asyncio.TaskGroup() as tasks:
             work: list[asyncio.Task[None]] = []
-            await self._open_line(1, tasks, work)
+            await stop.cut(self._open_line(1, tasks, work))  # a new stream waits until all stores have answered
             while not stop.is_set():
-                await self._look(tasks, work)
+                await stop.cut(self._look(tasks, work))
                 await stop.pause(LOOK_SECONDS)
             await self._end()
             for task in (*work, *filter(None, [self._learning])):

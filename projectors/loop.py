@@ -28,6 +28,7 @@ from events.event import Recorded
 from events.reader import Reader
 from projectors.projector import Projection, Projector
 from runtime.clock import Clock
+from runtime.complaints import Complaints
 from runtime.errors import BadEvent, Halt, LeaseLost, Unreachable
 from runtime.lifecycle import Stop
 from runtime.log import get
@@ -123,6 +124,7 @@ class Loop:
         self._store, self._reader, self._clock, self._marks, self._stop = store, reader, clock, marks, stop
         self._log = get("projector").bind(projector=projection.name, stream=stream)
         self._read_events = read_events
+        self._complaints = Complaints(self._log)
         self._isolate_until = 0  # events up to this n are taken one by one
         self._oldest_ns = 0  # receive time of the oldest event that is read and not committed
         self._short_since: float | None = None  # since when the log ends below what was read from it
@@ -146,7 +148,7 @@ class Loop:
                 else:
                     await self.hold(lease)
             except Unreachable as error:
-                self._log.warning("projector.waits", wanted=error.wanted, found=error.found)
+                self._wait_for(error)
                 await self._stop.pause(backoff.next_seconds())
             except LeaseLost as error:
                 self._log.warning("projector.lease_lost", found=error.found)
@@ -207,11 +209,14 @@ class Loop:
         if target is not None and target > lease.n:
             await self._commit(lease, projector, target)
 
+    def _wait_for(self, error: Unreachable) -> None:
+        self._complaints.say("projector.waits", wanted=error.wanted, found=error.found, remedy=error.remedy)
+
     async def _read(self, after: int, limit: int, *, pending: bool) -> Sequence[Recorded]:
         try:
             return await self._reader.read(self.stream, after, limit, PENDING_BLOCK_MS if pending else BLOCK_MS)
         except Unreachable as error:
-            self._log.warning("projector.waits", wanted=error.wanted, found=error.found)
+            self._wait_for(error)
             await self._stop.pause(ACQUIRE_SECONDS)
             return []
 
@@ -231,10 +236,11 @@ class Loop:
                     raise
                 break
             except Unreachable as error:
-                self._log.warning("projector.waits", wanted=error.wanted, found=error.found, n=target)
+                self._wait_for(error)
                 PROJECTOR_RETRIES.labels(self.projection.name).inc()
                 if await self._stop.pause(backoff.next_seconds()):
                     raise
+        self._complaints.heal("projector.waits")
         projector.committed()
         lease.n = target
         self._committed_at = self._renewed_at = self._clock.monotonic()
@@ -250,8 +256,9 @@ class Loop:
             try:
                 await self._store.renew(lease)
                 self._renewed_at = now
+                self._complaints.heal("projector.waits")
             except Unreachable as error:  # the epoch guards the rows; the next commit tells
-                self._log.warning("projector.waits", wanted=error.wanted, found=error.found)
+                self._wait_for(error)
                 await self._stop.pause(ACQUIRE_SECONDS)
         if now - self._marked_at >= MARK_SECONDS:
             self._marked_at = now

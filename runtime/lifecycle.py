@@ -15,7 +15,7 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import ExitStack, suppress
-from typing import Any
+from typing import Any, TypeVar
 
 from runtime import layout, log, registry
 from runtime.errors import BadInput, BahiError, Halt, SettingError
@@ -25,6 +25,7 @@ from runtime.settings import Settings
 GRACE_SECONDS = 8.0
 
 EXIT_OK, EXIT_FAILED, EXIT_WRONG_INPUT, EXIT_HALTED, EXIT_INTERRUPTED = 0, 1, 2, 3, 130
+T = TypeVar("T")
 _log = log.get("lifecycle")
 
 
@@ -37,6 +38,20 @@ class Stop(asyncio.Event):
             async with asyncio.timeout(seconds):
                 await self.wait()
         return self.is_set()
+
+    async def cut(self, work: Coroutine[Any, Any, T]) -> T | None:
+        """Give what `work` gives, or None where the stop comes first: the work is then cancelled, and has ended."""
+        working, asked = asyncio.ensure_future(work), asyncio.ensure_future(self.wait())
+        either: tuple[asyncio.Future[Any], ...] = (working, asked)  # they end with different things
+        try:
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            if working.done():
+                return working.result()
+            return None
+        finally:
+            for task in either:
+                task.cancel()
+            await asyncio.gather(*either, return_exceptions=True)
 
 
 def run(process: str, main: Callable[[Stop], Awaitable[None]], settings: Settings | None = None) -> int:

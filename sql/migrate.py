@@ -10,6 +10,7 @@ from importlib.resources import files
 from typing import Any, LiteralString
 
 import msgspec
+from psycopg import errors
 
 from runtime.errors import SettingError
 from sql.pool import Connection, connect, reaching
@@ -17,6 +18,7 @@ from sql.statements import statements
 
 SERVER_MIN = 15
 TIMESCALE_MIN = (2, 21)  # the first that attaches a table as a chunk
+TAKEN = (errors.DuplicateTable, errors.DuplicateObject, errors.DuplicateFunction, errors.WrongObjectType)
 EDITIONS = {"timescale": "Community", "apache": "Apache edition"}
 
 
@@ -83,11 +85,23 @@ async def _run(connection: Connection) -> Report:
         _compare(done, wanted)
         for each in wanted:
             if each.number not in done:
-                await connection.execute(each.text)
+                await _apply(connection, each)
                 keep = {"number": each.number, "name": each.name, "flavour": flavour, "sha256": each.sha256}
                 await connection.execute(statements["keep_migration"], keep)
                 applied.append(f"{each.number:04d}_{each.name}")
     return Report(server["version"], flavour, timescale, applied, len(wanted))
+
+
+async def _apply(connection: Connection, each: Migration) -> None:
+    """Run one file. Raises SettingError where something of its names is there that no migration made."""
+    try:
+        await connection.execute(each.text)
+    except TAKEN as error:
+        raise SettingError(
+            "a database that has no tables of others, or those that Bahi made",
+            str(error).splitlines()[0],
+            "nothing was changed: make a database for Bahi alone (CREATE DATABASE bahi) and name it in DATABASE_URL",
+        ) from error
 
 
 def _timescale(server: dict[str, str | None]) -> str | None:

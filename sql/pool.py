@@ -88,7 +88,7 @@ async def open_pool(database_url: str, size_max: int = POOL_SIZE_MAX) -> Pool:
 
 @asynccontextmanager
 async def reaching(what: str) -> AsyncIterator[None]:
-    """Turn psycopg's errors into ours: no answer is Unreachable, refused data BadEvent, all else Halt."""
+    """Turn psycopg's errors into ours: no answer or right is Unreachable, refused data BadEvent, all else Halt."""
     try:
         with heed_cancel():
             yield
@@ -102,6 +102,12 @@ async def reaching(what: str) -> AsyncIterator[None]:
         raise Unreachable(f"PostgreSQL to take {what}", _first_line(error), "it is tried again") from error
     except _NOT_MIGRATED as error:
         raise Unreachable(f"the tables of {what}", _first_line(error), "run bahi migrate") from error
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise Unreachable(
+            f"PostgreSQL to let this user have {what}",
+            _first_line(error),
+            "let the user of DATABASE_URL own its database and what is in it, or name another user; it is tried again",
+        ) from error
     except psycopg.Error as error:
         raise Halt(f"PostgreSQL to accept {what}", _first_line(error), "this is a defect: please report it") from error
 

@@ -5,7 +5,7 @@ import rich_click as click
 
 @click.command()
 def command() -> int:
-    """Ask the brokers' REST for accounts, instruments and history, on schedule and on request."""
+    """Ask the broker's REST for the instruments: at the first start, daily, and on request."""
     from ops import process
     from producers import sync
 

@@ -15,13 +15,14 @@ def stores(facts: Facts) -> Iterator[Finding]:
     """Look at each stream's ends."""
     for trouble in facts.trouble:
         yield wrong("log", trouble, "bahi verify says more")
-    apart = [finding for stream in facts.streams for finding in _apart(stream)]
-    yield from apart
-    if not (apart or facts.trouble):
+    misfits = [finding for stream in facts.streams for finding in apart(stream)]
+    yield from misfits
+    if not (misfits or facts.trouble):
         yield good("log", f"{len(facts.streams)} streams, whose stores fit together")
 
 
-def _apart(stream: StreamFacts) -> Iterator[Finding]:
+def apart(stream: StreamFacts) -> Iterator[Finding]:
+    """Say what does not fit between the stores of one stream."""
     name, check = stream.stream, "log"
     if stream.in_spool_differs:
         found = f"spool and Redis hold different content for n = {stream.redis_last} of {name}"

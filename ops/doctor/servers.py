@@ -9,6 +9,7 @@ from sql.migrate import SERVER_MIN
 REDIS_MIN = (6, 2)
 MEMORY_SHARE_MAX = 0.8  # above it, a few minutes with a dead archiver fill the rest
 MIB = 1024 * 1024
+POSTGRES_REMEDY = "start it, mend DATABASE_URL, or let its user own the database"
 NOT_KNOWN = "no setting names one, and no bahi up runs on this data directory"
 
 
@@ -20,7 +21,7 @@ def postgres(facts: Facts) -> Iterator[Finding]:
         return
     found = server.facts
     if found is None:
-        yield wrong("PostgreSQL", f"it does not answer: {server.trouble}", "start it, or mend DATABASE_URL")
+        yield wrong("PostgreSQL", f"it does not answer: {server.trouble}", POSTGRES_REMEDY)
         return
     if found.version < SERVER_MIN * 10_000:
         yield wrong("PostgreSQL", f"version {found.version // 10_000}", f"use PostgreSQL {SERVER_MIN} or later")

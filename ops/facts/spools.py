@@ -28,6 +28,12 @@ def ends(folder: Path, stream: str) -> SpoolEnds | None:
     return None
 
 
+def oldest(folder: Path, stream: str) -> int | None:
+    """Give the first n of a stream's spool; None where there is none."""
+    files = spool.spool_files(folder / stream)
+    return files[0].first if files else None
+
+
 def entry(folder: Path, stream: str, n: int) -> bytes | None:
     """Give the entry n out of the spool, None where it is not there."""
     files = [file for file in spool.spool_files(folder / stream) if file.first <= n]

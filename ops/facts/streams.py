@@ -79,17 +79,23 @@ class Stores:
         return sorted({*in_spools, *in_redis, *await self._archive.streams()})
 
     async def look(self, stream: str) -> StreamFacts:
-        """Look at one stream. Raises Unreachable, ArchiveRotten."""
-        ends = await asyncio.to_thread(spools.ends, self._spools, stream)
+        """Look at one stream. Raises Unreachable, ArchiveRotten.
+
+        It grows meanwhile, and is archived. So each store is looked at in the order in which it can only be seen to
+        fit: the spool's oldest before the archive, which has what is removed there; Redis and the archive before the
+        spool's newest, which has all that they have.
+        """
+        first = await asyncio.to_thread(spools.oldest, self._spools, stream)
         redis_last, entry = await self._log.last(stream) if self._log else (0, None)
         oldest = await self._entries(stream, 0, 1)
         archived = await self._archive.last(stream)
+        ends = await asyncio.to_thread(spools.ends, self._spools, stream)
         last = max(redis_last, archived, ends.last if ends else 0)
         newest = max([ends.entry if ends else b"", entry or b""], key=lambda each: codec.entry_n(each) if each else 0)
         return StreamFacts(
             stream=stream,
             last=last,
-            spool_first=ends.first if ends else None,
+            spool_first=(first or ends.first) if ends else None,
             spool_last=ends.last if ends else None,
             spool_bytes=ends.size if ends else 0,
             redis_last=redis_last if self._log else None,

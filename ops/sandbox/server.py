@@ -17,7 +17,7 @@ from ops.sandbox.hub import Hub
 from ops.sandbox.journal import Journal
 from ops.sandbox.limits import Limits
 from ops.sandbox.market import Market
-from ops.sandbox.playback import Playback
+from ops.sandbox.playback import Playback, read_speed
 from ops.sandbox.rest import Rest
 from ops.sandbox.session import Sessions
 from ops.sandbox.socket import Socket
@@ -158,6 +158,7 @@ async def run(
     port: int | None = None,
 ) -> None:
     """Run the sandbox until `stop`; `tape`, `speed` and `port` as in `Options`, the rest from the settings."""
+    read_speed(speed)  # a wrong one is said also where no tape is played
     options = Options(
         folder=settings.bahi_data_dir / "sandbox",
         port=settings.bahi_sandbox_port if port is None else port,

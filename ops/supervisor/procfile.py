@@ -23,7 +23,9 @@ def read(path: Path = PROCFILE) -> dict[str, list[str]]:
         lines = path.read_text().splitlines()
     except FileNotFoundError:
         raise SettingError(
-            f"the list of programs in {path}", "no such file", "get it back from the repository"
+            f"the list of programs in {path}",
+            "no such file",
+            "name one that is there",
         ) from None
     programs: dict[str, list[str]] = {}
     for number, line in enumerate(lines, 1):

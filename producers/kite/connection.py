@@ -12,6 +12,7 @@ shows only as "403" in the reason of a close.
 """
 
 import functools
+import logging
 from collections.abc import Callable
 from typing import Any, Concatenate, ParamSpec, cast
 from urllib.parse import quote
@@ -56,6 +57,9 @@ class Bounds(msgspec.Struct, frozen=True):
 
 
 DEFAULT_BOUNDS = Bounds()
+
+# The SDK calls each end of a socket an error, twice, also one of ours. The callbacks below tell each once.
+logging.getLogger("kiteconnect.ticker").setLevel(logging.CRITICAL)
 
 P = ParamSpec("P")
 Guarded = Callable[Concatenate["Connection", P], None]

@@ -12,7 +12,7 @@ import pytest
 from psycopg import sql
 
 from ops.embedded.server import Server
-from runtime.errors import Halt, SettingError
+from runtime.errors import SettingError, Unreachable
 from sql import migrate
 from sql.migrate import SERVER_MIN, migrations
 from sql.statements import parse, statements
@@ -80,14 +80,25 @@ async def test_of_several_at_once_one_does_the_work(empty_url: str) -> None:
     assert sorted(len(report.applied) for report in reports) == [0, 0, 0, len(migrations("plain"))]
 
 
-async def test_a_migration_that_fails_leaves_nothing_behind(empty_url: str) -> None:
+async def test_a_table_of_somebody_else_is_named_and_nothing_is_changed(empty_url: str) -> None:
     await ask(empty_url, "create table ticks (of_somebody integer)")
-    with pytest.raises(Halt, match="ticks"):
+    with pytest.raises(SettingError, match='"ticks" already exists') as refused:
         await migrate.run(empty_url)
+    assert "DATABASE_URL" in refused.value.remedy
     assert await ask(empty_url, "select tablename from pg_tables where schemaname = 'public'") == [
         {"tablename": "ticks"}
     ]
     assert await migrate.version(empty_url) is None
+
+
+async def test_a_user_without_rights_is_told_so_and_waited_for(empty_url: str) -> None:
+    await ask(empty_url, "create role test_stranger login password 'x'")
+    try:
+        with pytest.raises(Unreachable, match="permission denied for schema public") as refused:
+            await migrate.run(re.sub("//.*@", "//test_stranger:x@", empty_url))
+        assert "DATABASE_URL" in refused.value.remedy
+    finally:
+        await ask(empty_url, "drop role test_stranger")
 
 
 async def test_a_changed_file_is_refused(database_url: str) -> None:

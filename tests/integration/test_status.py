@@ -5,15 +5,20 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import cast
 
 import msgspec
 import pytest
 
+from events.archive import Archive
+from events.redis_log import RedisLog
 from events.spool import spool_files
 from ops import status
+from ops.doctor.log import apart
 from ops.facts import spools
 from ops.facts.gather import Facts, gather
 from ops.facts.processes import processes
+from ops.facts.streams import Stores
 from runtime import layout
 from runtime.clock import ManualClock, SystemClock
 from runtime.settings import Settings
@@ -58,6 +63,29 @@ async def test_a_stream_shows_where_each_store_stands(settings: Settings) -> Non
         assert (stream.stream, stream.last, stream.spool_last) == (log.stream, log.writer.last, log.writer.last)
         assert (stream.archived, stream.trimmed, stream.spool_first) == (archived, archived - 5, archived + 1)
         assert stream.unarchived_seconds == pytest.approx(0, abs=0.1)
+
+
+class Growing(RedisLog):
+    """A log that is written to whenever somebody looks at its end."""
+
+    small: SmallLog
+
+    async def last(self, stream: str) -> tuple[int, bytes | None]:
+        await self.small.receive(*market(20, 3))
+        return await super().last(stream)
+
+
+async def test_a_stream_that_grows_while_it_is_looked_at_fits_together(settings: Settings) -> None:
+    async with small_log(settings) as log:
+        await live(log)
+        assert settings.redis_url
+        near = cast("Growing", Growing.connect(settings.redis_url))
+        near.small = log
+        stores = Stores(near, Archive.at(settings.archive_url), log.spool.parent, log.clock.now_ns())
+        stream = await stores.look(log.stream)
+        await near.close()
+        assert stream.redis_last == log.writer.last
+        assert list(apart(stream)) == []
 
 
 async def test_a_projector_shows_its_position_and_lag(settings: Settings) -> None:

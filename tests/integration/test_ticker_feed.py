@@ -134,6 +134,7 @@ async def test_an_ended_token_is_said_and_a_new_one_is_taken_without_a_restart(
     assert "feed.token_refused" in said
     assert said.count("ticks.waits_for_token") == 1
     assert "bahi login sandbox" in said
+    assert "library.said" not in said, "the SDK's own lines would say it all again"
     heard = await watcher.all()
     check_gaps(heard)
     account(settings, heard)

@@ -1,5 +1,6 @@
 """How a process ends: real processes, real signals, and the exit code that each end has."""
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from runtime.errors import BadInput, BahiError, Halt, LogRefused, SettingError, Unreachable
-from runtime.lifecycle import exit_code
+from runtime.lifecycle import Stop, exit_code
 
 ROOT = Path(__file__).parents[2]
 
@@ -117,6 +118,29 @@ def test_another_version_of_the_data_directory_stops_it(tmp_path: Path) -> None:
 def test_each_error_has_its_exit_code(error: BaseException, code: int) -> None:
     assert exit_code(error) == code
     assert not isinstance(error, BahiError) or str(error) == "wanted a; found b; c"
+
+
+async def test_what_waits_is_cut_by_the_stop_and_what_ends_is_given() -> None:
+    stop, ended = Stop(), asyncio.Event()
+
+    async def waits() -> bool:
+        try:
+            return await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    async def gives() -> str:
+        return "given"
+
+    async def fails() -> None:
+        raise Halt("a", "b", "c")
+
+    assert await stop.cut(gives()) == "given"
+    with pytest.raises(Halt):
+        await stop.cut(fails())
+    asyncio.get_running_loop().call_soon(stop.set)
+    assert await stop.cut(waits()) is None
+    assert ended.is_set()
 
 
 def test_a_command_without_settings_needs_no_data_directory(tmp_path: Path) -> None:

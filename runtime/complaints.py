@@ -4,14 +4,14 @@ from structlog.typing import FilteringBoundLogger
 
 
 class Complaints:
-    """The complaints of one producer."""
+    """The complaints of one part."""
 
     def __init__(self, log: FilteringBoundLogger) -> None:
         """log: bound to what all complaints have in common."""
         self._log = log
         self._said: dict[str, str] = {}
 
-    def say(self, event: str, **data: str) -> None:
+    def say(self, event: str, **data: object) -> None:
         """Log an event, unless it was said with the same data and not healed since."""
         if self._said.get(event) != str(data):
             self._said[event] = str(data)
