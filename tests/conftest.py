@@ -4,6 +4,7 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from ops.embedded import place
@@ -11,6 +12,14 @@ from ops.embedded.server import Server
 from runtime import settings as settings_module
 from runtime.settings import Settings
 from tests import ports, servers, timescale
+
+# A slow machine is no defect: no example has a time limit, and none is refused because drawing it took long. Everybody
+# sees the same examples; `--hypothesis-profile=explore` draws new ones.
+hypothesis.settings.register_profile(
+    "explore", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow], print_blob=True
+)
+hypothesis.settings.register_profile("same", hypothesis.settings.get_profile("explore"), derandomize=True)
+hypothesis.settings.load_profile("same")
 
 
 @pytest.fixture(scope="session")

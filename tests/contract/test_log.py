@@ -161,9 +161,7 @@ STEPS = st.one_of(
 _streams = (f"ticks-shuffled-{number}" for number in itertools.count(1))
 
 
-@hypothesis_settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True
-)
+@hypothesis_settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(steps=st.lists(STEPS, max_size=12))
 def test_memory_and_redis_answer_alike(redis_url: str, steps: list[tuple[str | int, ...]]) -> None:
     async def play() -> None:

@@ -126,7 +126,7 @@ listings = st.dictionaries(
 )
 
 
-@hypothesis_settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.lists(st.tuples(st.integers(-1, 3), listings), min_size=1, max_size=6), st.integers(1, 5))
 async def test_any_row_of_dumps_gives_the_validities_of_plain_python(
     database_url: str, tmp_path: Path, steps: list[tuple[int, Listed]], at_once: int

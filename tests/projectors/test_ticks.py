@@ -91,7 +91,7 @@ packets = st.one_of(
 )
 
 
-@hypothesis_settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.lists(st.lists(packets, min_size=1, max_size=5), min_size=1, max_size=8), st.integers(1, 3))
 async def test_rows_are_what_the_client_reads_with_their_multiplicity(
     database_url: str, tmp_path: Path, sent: list[list[Packet]], times: int
