@@ -11,8 +11,7 @@ from projectors.rebuild import Outcome, Plan, Rebuild
 from runtime.clock import SystemClock
 from runtime.lifecycle import Stop
 from tests.loops import Desk, ask
-
-SECONDS_MAX = 60.0
+from tests.patience import PATIENCE_SECONDS
 
 
 class Remembering:
@@ -47,7 +46,7 @@ async def rebuild(desk: Desk, projection: Projection, watcher: Remembering | Non
     def archive() -> Archive:
         return Archive(desk.archive.folder)
 
-    async with asyncio.timeout(SECONDS_MAX):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         return await Rebuild(wanted, desk.log, archive, SystemClock(), watcher or Remembering(), stop).run()
 
 

@@ -69,7 +69,7 @@ async def missing(api: Api) -> str:
 async def test_it_starts_without_any_server_and_is_ready_when_they_come(away: Away) -> None:
     away.stop("postgres")
     away.stop("redis")
-    async with serving(away.settings) as api, api.socket() as socket:
+    async with serving(away.settings, whole=False) as api, api.socket() as socket:
         assert "PostgreSQL" in await missing(api)
         assert "Redis" in await missing(api)
         assert "requests" in await missing(api)
@@ -152,7 +152,7 @@ async def test_a_stream_that_another_content_stands_in_closes_requests_and_nothi
     spool = away.settings.bahi_data_dir / "spool" / "requests"
     for file in spool.glob("*.spool"):
         file.unlink()
-    async with serving(away.settings) as api:
+    async with serving(away.settings, whole=False) as api:
         async with asyncio.timeout(PATIENCE_SECONDS):
             while "being opened" in await missing(api):
                 await api.get("/health")
