@@ -3,7 +3,7 @@
 States of a feed, told from its last beat and its last event:
 
     connected   beats come, no loss is open
-    lost        beats come, a loss is open since `gap_from`: nothing from the exchange reaches us
+    lost        beats come, a loss is open since `gap_from`, or the socket is `down`: nothing reaches us
     silent      no beat for SILENT_SECONDS: the ticker process is gone, or the log cannot be read
     unknown     nothing was heard since the API started
 """
@@ -44,6 +44,7 @@ class FeedView(msgspec.Struct, frozen=True):
     gap_from: str | None
     reason: str | None
     waiting_bytes: int
+    down: str | None
 
 
 class Feed:
@@ -105,7 +106,7 @@ class Feed:
             return "unknown"
         if self._clock.now_ns() - self._beat_at_ns > SILENT_SECONDS * NS_PER_SECOND:
             return "silent"
-        return "connected" if self._gap_from_ns is None else "lost"
+        return "connected" if self._gap_from_ns is None and not self._beat.down else "lost"
 
     def view(self) -> FeedView:
         """Give what there is to show now."""
@@ -127,6 +128,7 @@ class Feed:
             gap_from=_text(self._gap_from_ns or 0),
             reason=self._reason,
             waiting_bytes=self._beat.waiting_bytes if self._beat else 0,
+            down=(self._beat.down or None) if self._beat else None,
         )
 
     def _rates(self) -> tuple[float, float, float | None]:

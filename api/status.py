@@ -20,6 +20,7 @@ from api.quotes import ist_text
 from api.requests import Requests
 from api.tables import Tables
 from events.archive import Archive
+from events.messages import WAITS_FOR_LOGIN
 from events.reader import Reader
 from runtime.clock import NS_PER_SECOND, Clock
 from runtime.errors import Unreachable
@@ -134,7 +135,7 @@ class Watch:
         problems = [f"the log cannot be read: {live.unreadable}"] if live.unreadable else []
         if self._requests.shut:
             problems.append(f"requests are not taken: {self._requests.shut}")
-        problems += [f"{feed.stream} is {feed.state}" for feed in feeds if feed.state in ("lost", "silent")]
+        problems += [_problem(feed) for feed in feeds if feed.state in ("lost", "silent")]
         streams = await self._streams()
         projectors, gaps = None, None
         try:
@@ -177,6 +178,12 @@ class Watch:
     async def _gaps(self) -> GapCounts:
         since = datetime.fromtimestamp(self._clock.now_ns() / NS_PER_SECOND - DAY_SECONDS).astimezone()
         return (await self._tables.rows("api_gap_counts", {"since": since}, GapCounts))[0]
+
+
+def _problem(feed: FeedView) -> str:
+    if feed.state == "lost" and feed.down in WAITS_FOR_LOGIN:
+        return f"{feed.stream} is {feed.state}: {feed.down}; run bahi login {feed.feed}"
+    return f"{feed.stream} is {feed.state}"
 
 
 @get("/api/status", summary="How everything stands", tags=["operation"])

@@ -11,6 +11,10 @@ import msgspec
 from events.event import Event, Recorded
 from runtime.errors import BadEvent
 
+LOGIN_MISSING = "there is no access token"
+LOGIN_REFUSED = "the access token was refused"
+WAITS_FOR_LOGIN = (LOGIN_MISSING, LOGIN_REFUSED)  # what a Beat says of a connection that a user has to log in for
+
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):
     """The base of all messages; each class states the event type it is."""
@@ -21,7 +25,8 @@ class Beat(Message, frozen=True, tag="feed.beat.v1"):
 
     run: the process's own mark; counters start at 0 with it. packets: as the frames declare them. last_message_ns:
     receive time of the last message of any kind, heartbeats too, 0 before the first. gap_from_ns: beginning of the
-    loss that is still open, else null.
+    loss that is still open, else null. down: why the socket is not open, one of the words below or the last attempt's
+    reason; absent while it is open.
     """
 
     run: str
@@ -33,6 +38,7 @@ class Beat(Message, frozen=True, tag="feed.beat.v1"):
     last_message_ns: int
     gap_from_ns: int | None = None
     waiting_bytes: int = 0
+    down: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class Connected(Message, frozen=True, tag="feed.connected.v1"):

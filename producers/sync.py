@@ -51,7 +51,7 @@ class Worker:
     def __init__(self, settings: Settings, where: Address, writer: Writer, reader: Reader, clock: Clock) -> None:
         """Take the writer of `reference`; it runs elsewhere."""
         self._where, self._writer, self._reader, self._clock = where, writer, reader, clock
-        self._tokens = Tokens(settings, where.broker)
+        self._tokens = Tokens(settings, where.broker, clock)
         self._path = settings.bahi_data_dir / "spool" / "sync.json"
         self._kept = requests.load(self._path, Kept)
         self._asked = False  # a user asked for instruments

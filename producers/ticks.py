@@ -78,7 +78,7 @@ class Ticker:
         self._archive = Archive.at(settings.archive_url)
         self._reader = Reader(self._redis, self._archive)
         self._clock = SystemClock()
-        self._tokens = Tokens(settings, where.broker)
+        self._tokens = Tokens(settings, where.broker, self._clock)
         self._path = self._spools / f"ticks-{where.broker}.subscriptions.json"
         self._wanted = requests.load(self._path, Wanted)
         self._kept = b""
@@ -163,21 +163,23 @@ class Ticker:
             reactor.call(self._lines[number].connection.subscribe, places.get(number, []))
         for line in self._lines.values():
             self._connect(line)
+        if all(line.connection.token for line in self._lines.values()):
+            self._complaints.heal("ticks.waits_for_token")
 
     def _connect(self, line: Line) -> None:
         connection = line.connection
         if connection.refused:
             self._tokens.refuse(connection.token)
+            connection.refused, connection.token = False, ""
+        if connection.token:
+            return
         try:
             token = self._tokens.current()
         except TokenRefused as error:
             self._complaints.say("ticks.waits_for_token", wanted=error.wanted, found=error.found, remedy=error.remedy)
             return
-        self._complaints.heal("ticks.waits_for_token")
-        if not connection.token or (connection.refused and token != connection.token):
-            connection.refused = False
-            connection.token = token
-            reactor.call(connection.open, token)
+        connection.token = token
+        reactor.call(connection.open, token)
 
     async def _follow(self) -> None:
         try:

@@ -20,6 +20,11 @@ FEED_CONNECTED = gauge(
     "1 while this connection's socket is open and logged in; 0 for long in market hours means no prices",
     "stream",
 )
+FEED_TOKEN_WANTED = gauge(
+    "bahi_feed_token_wanted",
+    "1 while this connection has no access token, or a refused one: run `bahi login`",
+    "stream",
+)
 FEED_FRAMES = counter(
     "bahi_feed_frames_total",
     "Binary messages received, heartbeats apart; stands still while the market is closed or the feed is lost",

@@ -84,8 +84,10 @@ export class Health extends EventTarget {
           facts.append(pair);
         }
         card.append(head, facts);
-        if (feed.gap_from) {
-          card.append(format.make("small", "warn", `Nothing since ${format.time(new Date(feed.gap_from))}${feed.reason ? `: ${feed.reason}` : ""}`));
+        const why = feed.down ?? feed.reason;
+        const since = feed.gap_from ? `Nothing since ${format.time(new Date(feed.gap_from))}` : "Not connected";
+        if (feed.gap_from || feed.down) {
+          card.append(format.make("small", "warn", why ? `${since}: ${why}` : since));
         }
         return card;
       }),

@@ -4,9 +4,11 @@ import asyncio
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
+from events.messages import WAITS_FOR_LOGIN
 from ops import readiness
 from ops.doctor.finding import Finding, good, note, wrong
 from ops.facts.gather import Facts
+from ops.facts.streams import FeedFacts
 from producers.kite.address import SANDBOX, SPOKEN
 from producers.kite.hours import TOKEN_END, business_day
 from runtime import port
@@ -80,10 +82,18 @@ def feeds(facts: Facts) -> Iterator[Finding]:
         if feed.state == "connected":
             yield good("feed", f"{feed.stream} is connected, {feed.ticks_per_second:,.0f} ticks/s")
         elif feed.state == "lost":
-            since = timedelta(seconds=max(0, round((facts.now_ns - (feed.gap_from_ns or 0)) / NS_PER_SECOND)))
-            remedy = "read what bahi ticks says: a token that was refused wants bahi login"
-            yield wrong("feed", f"{feed.stream} is lost since {since}", remedy)
+            yield _lost(facts, feed)
         elif facts.runs("ticks"):
             yield wrong("feed", f"{feed.stream} gives no beat, though a ticker runs", "read what bahi ticks says")
         else:
             yield note("feed", f"{feed.stream} is silent: no ticker runs", "bahi up, or bahi ticks")
+
+
+def _lost(facts: Facts, feed: FeedFacts) -> Finding:
+    found = f"{feed.stream} is not connected"
+    if feed.gap_from_ns is not None:
+        seconds = max(0, round((facts.now_ns - feed.gap_from_ns) / NS_PER_SECOND))
+        found = f"{feed.stream} is lost since {timedelta(seconds=seconds)}"
+    if feed.down in WAITS_FOR_LOGIN:
+        return wrong("feed", f"{found}: {feed.down}", f"bahi login {feed.stream.split('-')[1]}")
+    return wrong("feed", f"{found}: {feed.down}" if feed.down else found, "read what bahi ticks says")

@@ -51,7 +51,10 @@ class StreamFacts(msgspec.Struct):
 
 
 class FeedFacts(msgspec.Struct, frozen=True):
-    """A connection of a feed by its beats. state: connected, lost (a gap is open), or silent (no beat comes)."""
+    """A connection of a feed by its beats.
+
+    state: connected, lost (a gap is open, or it never was connected: `down` says why), or silent (no beat comes).
+    """
 
     stream: str
     state: str
@@ -62,6 +65,7 @@ class FeedFacts(msgspec.Struct, frozen=True):
     gap_from_ns: int | None
     instruments: int | None
     waiting_bytes: int
+    down: str | None = None
 
 
 class Stores:
@@ -155,10 +159,14 @@ class Stores:
         if not beats:
             return FeedFacts(stream, "silent", 0.0, 0.0, None, None, None, instruments, 0)
         beat, age = beats[-1], self._seconds(at[-1])
-        state = "silent" if age > SILENT_SECONDS else "connected" if beat.gap_from_ns is None else "lost"
+        down = beat.down or None
+        whole = beat.gap_from_ns is None and down is None
+        state = "silent" if age > SILENT_SECONDS else "connected" if whole else "lost"
         before = next((place for place, each in enumerate(beats) if each.run == beat.run), len(beats) - 1)
         seconds = (at[-1] - at[before]) / NS_PER_SECOND
         rates = (beat.packets - beats[before].packets, beat.frames - beats[before].frames)
         ticks, frames = (round(each / seconds, 1) if seconds > 0 and state != "silent" else 0.0 for each in rates)
         heard = self._seconds(beat.last_message_ns) if beat.last_message_ns else None
-        return FeedFacts(stream, state, ticks, frames, heard, age, beat.gap_from_ns, instruments, beat.waiting_bytes)
+        return FeedFacts(
+            stream, state, ticks, frames, heard, age, beat.gap_from_ns, instruments, beat.waiting_bytes, down
+        )

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import msgspec
 
+from runtime.clock import Clock
 from runtime.errors import SettingError, TokenRefused, Unreachable
 from runtime.lifecycle import Stop
 from runtime.log import get
@@ -17,6 +18,10 @@ SANDBOX_KEY = "sandbox"
 SANDBOX_SECRET = "sandbox-secret"  # noqa: S105  # every sandbox app's secret is known to everyone
 
 SPOKEN = (SANDBOX, "kite")  # brokers that this version takes ticks from
+
+# A broker also refuses good tokens in passing, while it restarts, say: each is tried again once a minute. That is far
+# below any of its limits (Kite Connect v3, "API rate limits": the strictest is one call a second).
+REFUSED_SECONDS = 60.0
 
 _log = get("address")
 
@@ -58,28 +63,33 @@ def _sandbox_port(path: Path) -> int:
 
 
 class Tokens:
-    """The access tokens that may be tried: the vault's, and the setting's; one that was refused is not tried again."""
+    """The access tokens that may be tried: the vault's, and the setting's; one that was refused only after a while."""
 
-    def __init__(self, settings: Settings, broker: str) -> None:
+    def __init__(self, settings: Settings, broker: str, clock: Clock) -> None:
         """Look into the vault of this data directory."""
         self._vault = Vault(settings.bahi_data_dir)
         self._name = f"{broker}/access_token"
         self._setting = settings.kite_access_token if broker != SANDBOX else None
-        self._refused: set[str] = set()
+        self._refused: dict[str, float] = {}  # when, by the monotonic clock
+        self._clock = clock
         self._broker = broker
 
     def current(self) -> str:
-        """Give the token to use. Raises TokenRefused where there is none that was not refused."""
+        """Give the token to use. Raises TokenRefused where there is none that was not refused lately."""
         held = self._vault.get(self._name)
         for token in (held[0] if held else None, self._setting):
-            if token and token not in self._refused:
+            if token and not self._is_refused(token):
                 return token
         found = "only refused ones" if self._refused else "none"
         raise TokenRefused(f"an access token of {self._broker}", found, f"run bahi login {self._broker}")
 
     def refuse(self, token: str) -> None:
-        """Never give this token again."""
-        self._refused.add(token)
+        """Do not give this token for REFUSED_SECONDS."""
+        self._refused[token] = self._clock.monotonic()
+
+    def _is_refused(self, token: str) -> bool:
+        at = self._refused.get(token)
+        return at is not None and self._clock.monotonic() - at < REFUSED_SECONDS
 
     def keep(self, token: str) -> int:
         """Put a new token into the vault; give its version."""

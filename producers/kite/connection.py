@@ -24,7 +24,19 @@ from twisted.internet import ssl
 
 from events.decode.kite import packets
 from events.event import EVENT_BYTES_MAX, Event
-from events.messages import Beat, Connected, Gap, Lost, Message, Stalled, Subscribed, pack
+from events.messages import (
+    LOGIN_MISSING,
+    LOGIN_REFUSED,
+    WAITS_FOR_LOGIN,
+    Beat,
+    Connected,
+    Gap,
+    Lost,
+    Message,
+    Stalled,
+    Subscribed,
+    pack,
+)
 from producers.handover import WAITING_BYTES_MAX, Handover
 from producers.kite.address import Address
 from runtime.clock import Clock
@@ -38,6 +50,7 @@ from runtime.metrics import (
     FEED_LAST_MESSAGE,
     FEED_LOSSES,
     FEED_PACKETS,
+    FEED_TOKEN_WANTED,
 )
 
 SILENCE_SECONDS = 7.0  # Kite sends a heartbeat each second in a quiet market; 5 to 10 s of nothing is a dead socket
@@ -45,6 +58,8 @@ RECONNECT_SECONDS_MAX = 5  # the least that the SDK allows: a loss lasts seconds
 RECONNECT_TRIES_MAX = 300  # the most that the SDK allows; then a new ticker is made
 FROZEN_SECONDS = 3.0  # beats that lie this far apart tell that this process did not run
 HEARTBEAT_BYTES = 1
+CLOSED = "closed by us"
+REASON_CHARACTERS_MAX = 200  # of what a library says; the words that tell come first
 FORBIDDEN = "(403"  # in "WebSocket connection upgrade failed (403 - Forbidden)"
 
 
@@ -114,7 +129,8 @@ class Connection:
         self._heard_at = self._beat_at = 0.0
         self._gap: Lost | None = None
         self._is_open = False
-        self._not_open = "closed by us"  # why the last attempt failed, said once
+        self._down = LOGIN_MISSING
+        self._not_open = ""  # why the last attempt failed, said once
         # looked up once: these are counted for each message
         self._count_frames, self._count_bytes = FEED_FRAMES.labels(stream), FEED_BYTES.labels(stream)
         self._count_packets = FEED_PACKETS.labels(stream)
@@ -175,7 +191,7 @@ class Connection:
             ticker.stop_retry()
             if ticker.ws is not None and ticker.ws.transport is not None:
                 ticker.ws.transport.abortConnection()
-        self._ended("closed by us")
+        self._ended(CLOSED)
 
     def hold(self) -> None:
         """Read the socket no further."""
@@ -205,9 +221,11 @@ class Connection:
             last_message_ns=self._last_message_ns,
             gap_from_ns=self._gap.from_ns if self._gap else None,
             waiting_bytes=self.handover.waiting_bytes,
+            down=msgspec.UNSET if self._is_open else self._down,
         )
         self._tell(counted)
         FEED_LAST_MESSAGE.labels(self.stream).set(self._last_message_ns / 1e9)
+        FEED_TOKEN_WANTED.labels(self.stream).set(not self._is_open and self._down in WAITS_FOR_LOGIN)
         now = self._clock.monotonic()
         if now - self._beat_at > FROZEN_SECONDS:
             self._heard_at = now  # we were asleep ourselves: what waits in the socket is read first
@@ -295,8 +313,9 @@ class Connection:
 
     def _ended(self, reason: str) -> None:
         was_open, self._is_open = self._is_open, False
+        self._down = LOGIN_REFUSED if self.refused else reason[:REASON_CHARACTERS_MAX]
         FEED_CONNECTED.labels(self.stream).set(0)
-        if not was_open and reason != self._not_open:
+        if not was_open and reason not in (self._not_open, CLOSED):
             self.log.warning("feed.not_connected", reason=reason)
         self._not_open = reason
         if was_open:
@@ -306,7 +325,7 @@ class Connection:
             self._lose(reason)
 
     def _lose(self, reason: str) -> None:
-        self._gap = Lost(from_ns=self._last_message_ns, reason=reason[:200])
+        self._gap = Lost(from_ns=self._last_message_ns, reason=reason[:REASON_CHARACTERS_MAX])
         self._tell(self._gap)
 
     def _tell(self, message: Message, at_ns: int | None = None) -> None:

@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from events.archive import Archive
+from events.messages import LOGIN_REFUSED, Beat
 from events.redis_log import RedisLog
 from events.spool import spool_files
 from ops import status
@@ -51,6 +52,18 @@ async def test_a_feed_is_told_by_its_beats(settings: Settings) -> None:
         assert feed.last_message_seconds == 0.0
         log.clock.advance(6)
         assert (await look(log)).feeds[0].state == "silent"
+
+
+@pytest.mark.parametrize(("down", "remedy"), [(LOGIN_REFUSED, "bahi login sandbox"), ("1006: gone", "bahi ticks says")])
+async def test_a_feed_that_is_not_open_says_why_and_what_to_do(settings: Settings, down: str, remedy: str) -> None:
+    async with small_log(settings) as log:
+        await live(log)
+        await log.tell(Beat(run="r", frames=9, packets=9, bytes=9, heartbeats=0, texts=0, last_message_ns=1, down=down))
+        facts = await look(log)
+        assert (facts.feeds[0].state, facts.feeds[0].down) == ("lost", down)
+        (finding,) = [each for each in status.troubles(facts) if each.check == "feed"]
+        assert down in finding.found
+        assert remedy in finding.remedy
 
 
 async def test_a_stream_shows_where_each_store_stands(settings: Settings) -> None:

@@ -2,12 +2,13 @@
 
 from collections.abc import AsyncIterator
 
+import msgspec
 import pytest
 
 from events.decode import decode
 from events.decode import tick as kinds
 from events.event import Recorded
-from events.messages import Beat, Connected, Gap, Lost, Stalled, Subscribed, unpack
+from events.messages import LOGIN_REFUSED, Beat, Connected, Gap, Lost, Stalled, Subscribed, unpack
 from producers.kite.connection import Bounds
 from runtime.metrics import FEED_HELD
 from runtime.settings import Settings
@@ -131,6 +132,8 @@ async def test_an_ended_token_is_said_and_a_new_one_is_taken_without_a_restart(
             await bring_token(settings, exchange)
             await watcher.until(seen(gap=1, frame=count("frame", heard) + 10))
     said = capsys.readouterr().out
+    told = [unpack(event, Beat).down for event in await watcher.all() if event.type == "feed.beat.v1"]
+    assert {msgspec.UNSET, LOGIN_REFUSED} <= set(told), "whoever reads the log can say so"
     assert "feed.token_refused" in said
     assert said.count("ticks.waits_for_token") == 1
     assert "bahi login sandbox" in said
@@ -138,6 +141,21 @@ async def test_an_ended_token_is_said_and_a_new_one_is_taken_without_a_restart(
     heard = await watcher.all()
     check_gaps(heard)
     account(settings, heard)
+
+
+async def test_a_token_that_was_refused_in_passing_is_tried_again(
+    settings: Settings, watcher: Watcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("producers.kite.address.REFUSED_SECONDS", 0.1)
+    async with market(settings) as exchange:
+        await bring_token(settings, exchange)
+        async with Running(settings):
+            await watcher.until(seen(frame=10))
+            await fault(exchange, "refuse", count=2)
+            await fault(exchange, "drop")
+            heard = await watcher.until(seen(gap=1))
+            await watcher.until(seen(frame=count("frame", heard) + 10))
+    check_gaps(await watcher.all())
 
 
 async def test_it_waits_for_the_first_token(settings: Settings, watcher: Watcher) -> None:

@@ -1,9 +1,11 @@
 """What is told of a feed: its state from its beats, its rates from the last seconds, its losses from its own events."""
 
+import msgspec
+
 from api.feeds import RATE_SECONDS, SILENT_SECONDS, Feed
 from events.decode import decode
 from events.event import Recorded
-from events.messages import Beat, Gap, Lost, Message, Subscribed, pack
+from events.messages import LOGIN_MISSING, Beat, Gap, Lost, Message, Subscribed, pack
 from runtime.clock import ManualClock
 from tests.api_server import ltp_frame
 
@@ -58,6 +60,15 @@ def test_a_loss_is_open_until_its_gap_is_told() -> None:
     told.say(Gap(from_ns=START, to_ns=START + 1, reason="socket closed"), beat())
     view = told.feed.view()
     assert (view.state, view.gap_from, view.reason) == ("connected", None, None)
+
+
+def test_a_socket_that_is_not_open_is_no_connected_feed() -> None:
+    told = Told()
+    told.say(msgspec.structs.replace(beat(), down=LOGIN_MISSING))
+    view = told.feed.view()
+    assert (view.state, view.down, view.gap_from) == ("lost", "there is no access token", None)
+    told.say(beat())
+    assert (told.feed.view().state, told.feed.view().down) == ("connected", None)
 
 
 def test_rates_are_of_the_last_seconds_and_lag_is_the_worst() -> None:

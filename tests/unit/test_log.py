@@ -55,9 +55,9 @@ def test_a_logger_made_before_configure_follows_it(capsys: pytest.CaptureFixture
 
 
 def test_what_libraries_say_comes_out_as_one_event_and_masked(lines: Lines) -> None:
-    logging.getLogger("kiteconnect.ticker").warning("GET wss://ws.kite.trade/?api_key=abc&access_token=%s", "xyz")
+    logging.getLogger("kiteconnect.connect").warning("GET wss://ws.kite.trade/?api_key=abc&access_token=%s", "xyz")
     (line,) = lines()
-    assert (line["event"], line["part"]) == ("library.said", "kiteconnect.ticker")
+    assert (line["event"], line["part"]) == ("library.said", "kiteconnect.connect")
     assert line["text"] == f"GET wss://ws.kite.trade/?api_key={MASK}&access_token={MASK}"
 
 
