@@ -40,16 +40,16 @@ class Parts(msgspec.Struct, frozen=True):
 
     def make_reader(self) -> Reader:
         """Give a reader of one's own: it remembers where it was, and its archive what it read."""
-        return Reader(self.log, Archive.at(self.settings.archive_url))
+        return Reader(self.log, Archive.at(self.settings))
 
 
 def make(settings: Settings, log: Log, clock: Clock | None = None) -> Parts:
     """Put the parts together; nothing is connected yet. Raises SettingError."""
     clock = clock or SystemClock()
     tables = Tables(settings)
-    live = Live(Reader(log, Archive.at(settings.archive_url)), Prices(), clock)
-    requests = Requests(settings, log, Archive.at(settings.archive_url), clock, _ask_checkpoints(settings))
-    far = Archive.at(settings.archive_url)
+    live = Live(Reader(log, Archive.at(settings)), Prices(), clock)
+    requests = Requests(settings, log, Archive.at(settings), clock, _ask_checkpoints(settings))
+    far = Archive.at(settings)
     return Parts(
         settings=settings,
         clock=clock,

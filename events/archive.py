@@ -2,78 +2,131 @@
 
     <archive>/<stream>/00000000000000000001.seg
 
-A segment's name is its first n and is given once: putting is create-only, so two archivers cannot both give it. The
-last n stands in the segment's own index. Segments of a stream follow each other without a hole: each begins at
-archived + 1. A new segment is read back and compared before it counts, because what calls `put` then removes the only
-other copy.
+It stands on a shelf: a folder (`events/folder.py`) or a bucket (`events/bucket.py`). A segment's name is its first n
+and is given once: putting is create-only, so two archivers cannot both give it. The last n stands in the segment's own
+index. Segments of a stream follow each other without a hole: each begins at archived + 1. A new segment is read back
+and compared before it counts, because what calls `put` then removes the only other copy.
 
-A folder that cannot be read or written (a network mount that is away, no rights, a full disk) is Unreachable: it is
-tried again and said, and costs no more than time. A segment that is not what was put there is ArchiveRotten.
+A shelf that cannot be read or written (a disk or a server that is away, no rights, no room) is Unreachable: it is tried
+again and said, and costs no more than time. A segment that is not what was put there is ArchiveRotten, and so is one
+that is missing between two others.
+
+Segments never change, so what was read of them is kept. Chunks that lie side by side are fetched in one read, as many
+as a block holds: a quiet stream has hundreds of small chunks a segment, and each read from a bucket takes its time.
 """
 
-import os
-import socket
-import uuid
+import asyncio
 from bisect import bisect_right
-from collections.abc import Callable, Iterator
-from functools import lru_cache
+from collections import OrderedDict
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Generic, TypeVar
 from urllib.parse import unquote, urlsplit
 
-from events import codec, disk, segment
+from events import codec, segment
 from events.event import Recorded
-from events.spool import NAME_DIGITS, NAME_PATTERN
-from runtime.errors import ArchiveConflict, SettingError, Unreachable
+from events.folder import Folder
+from events.shelf import Name, Shelf
+from runtime.errors import ArchiveConflict, ArchiveRotten, Unreachable
+from runtime.settings import Settings
 from runtime.waiting import in_thread
 
 READ_ENTRIES_MAX = 4096  # one read from the archive; a reader that is far behind takes large steps
 INDEXES_MAX = 1024  # kept in memory, some 10 KB each; a day at full speed makes about as many segments
-CHUNKS_MAX = 4  # kept in memory, some 5 MB each: one for each stream that a projector reads side by side
+INDEXES_AT_ONCE = 16  # read side by side where all are wanted: a bucket answers each in some 30 ms, however many ask
+INDEX_BYTES = 64 * 1024  # read at a segment's end at first: the index of a full one takes a tenth of it
+BLOCK_BYTES = 1024 * 1024  # of chunks fetched in one read; a single chunk may be larger, up to CHUNK_BYTES
+BLOCKS_MAX = 4  # kept in memory, one for each stream that a projector reads side by side
+CHUNKS_MAX = 4  # kept in memory, some 5 MB each: likewise
+READ_BACK_BYTES = 8 * 1024 * 1024  # in one read of a new segment: a slow line brings it before it is given up
 
 T = TypeVar("T")
+K = TypeVar("K")
+
+
+class _Kept(Generic[K, T]):
+    """What was read last, up to a number of things."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._held: OrderedDict[K, T] = OrderedDict()
+
+    async def get(self, key: K, read: Callable[[], Awaitable[T]]) -> T:
+        """Give what is held under the key, or read it."""
+        if key not in self._held:
+            found = await read()
+            self._held[key] = found
+            if len(self._held) > self._most:
+                self._held.popitem(last=False)
+            return found
+        self._held.move_to_end(key)
+        return self._held[key]
 
 
 class Archive:
-    """The archive in a folder of this machine (ARCHIVE_URL=file:///...). Threads may share it."""
+    """The archive. Tasks may share it."""
 
-    def __init__(self, folder: Path) -> None:
-        """Name the folder; it is made at the first segment."""
-        self.folder = folder
-        self._listed: dict[str, list[Path]] = {}  # as last seen; more may have come since
-        # Segments never change, so neither does what was read of them.
-        self._index = lru_cache(INDEXES_MAX)(_read_index)
-        self._chunk = lru_cache(CHUNKS_MAX)(_read_chunk)
+    def __init__(self, place: Path | Shelf) -> None:
+        """Take the shelf, or name the folder of one; it is made at the first segment."""
+        self._shelf = Folder(place) if isinstance(place, Path) else place
+        self._listed: dict[str, list[int]] = {}  # each stream's first n as last seen; more may have come since
+        self._indexes: _Kept[Name, segment.Index] = _Kept(INDEXES_MAX)
+        self._blocks: _Kept[tuple[Name, int], bytes] = _Kept(BLOCKS_MAX)
+        self._chunks: _Kept[tuple[Name, int], list[bytes]] = _Kept(CHUNKS_MAX)
 
     @classmethod
-    def at(cls, url: str) -> "Archive":
-        """Give the archive at ARCHIVE_URL. Raises SettingError for a scheme that is not there."""
-        parts = urlsplit(url)
-        if parts.scheme != "file" or parts.netloc or not parts.path.startswith("/"):
-            raise SettingError("ARCHIVE_URL as file:///absolute/path", url, "set ARCHIVE_URL, or leave it out")
+    def at(cls, settings: Settings) -> "Archive":
+        """Give the archive at ARCHIVE_URL. Raises SettingError where its certificates cannot be read."""
+        parts = urlsplit(settings.archive_url)
+        if parts.scheme == "s3":
+            from events.bucket import Bucket  # only who has one waits for its library to load
+
+            return cls(Bucket.at(settings))
         return cls(Path(unquote(parts.path)))
+
+    @property
+    def place(self) -> str:
+        """Give where it is, for people."""
+        return self._shelf.place
 
     async def streams(self) -> list[str]:
         """Give the names of all streams that it holds something of. Raises Unreachable."""
-        return await self._reaching(self._streams)
+        return await self._shelf.streams()
 
     async def last(self, stream: str) -> int:
         """Give the last archived n of a stream, 0 where there is none; always from a fresh listing.
 
         Raises Unreachable, ArchiveRotten.
         """
-        return await self._reaching(lambda: self._last(stream))
+        firsts = await self._list(stream)
+        return (await self._index(Name(stream, firsts[-1]))).last if firsts else 0
 
     async def indexes(self, stream: str) -> list[segment.Index]:
         """Give the indexes of all segments of a stream, oldest first. Raises Unreachable, ArchiveRotten."""
-        return await self._reaching(lambda: [self._index(path) for path in self._list(stream)])
+        names = [Name(stream, first) for first in await self._list(stream)]
+        found: list[segment.Index] = []
+        for start in range(0, len(names), INDEXES_AT_ONCE):
+            found += await asyncio.gather(*map(self._index, names[start : start + INDEXES_AT_ONCE]))
+        return found
 
-    async def newest_first(self, stream: str, choose: Callable[[Iterator[segment.Chunk]], T]) -> T:
-        """Give what `choose` makes of the stream's chunks, newest first, of which only those it asks for are looked at.
+    async def chunks_back(self, stream: str) -> AsyncGenerator[segment.Chunk, None]:
+        """Give the stream's chunks, newest first; all is listed anew, and the indexes of those asked for are read.
 
-        Raises Unreachable, ArchiveRotten.
+        Raises Unreachable, and ArchiveRotten also where a segment is missing between two others.
         """
-        return await self._reaching(lambda: choose(self._chunks_back(stream)))
+        self._listed.pop(stream, None)
+        behind: segment.Index | None = None
+        for first in reversed(await self._list(stream)):
+            index = await self._index(Name(stream, first))
+            if behind is not None and index.last + 1 != behind.first:
+                raise ArchiveRotten(
+                    f"n = {index.last + 1}..{behind.first - 1} of {stream} in {self.place}",
+                    f"{Name(stream, behind.first)} behind {Name(stream, first)}, and nothing between them",
+                    "bring the missing segment back from another copy of the archive; run bahi verify",
+                )
+            for chunk in reversed(index.chunks):
+                yield chunk
+            behind = index
 
     async def read(self, stream: str, after: int, limit: int = READ_ENTRIES_MAX) -> list[Recorded]:
         """Give up to `limit` events from n = after + 1 on; nothing where the archive does not hold that n."""
@@ -84,7 +137,21 @@ class Archive:
 
         Raises Unreachable, ArchiveRotten.
         """
-        return await self._reaching(lambda: self._entries(stream, n, limit))
+        index = await self._holding(stream, n)
+        found: list[bytes] = []
+        for chunk in index.chunks if index else []:
+            if index and chunk.last >= n and len(found) < limit:
+                found += (await self._chunk(index, chunk))[max(0, n - chunk.first) :]
+        return found[:limit]
+
+    async def where(self, stream: str, n: int) -> str:
+        """Give, for people, where it holds n: the place, the segment and the chunk; nothing where it does not."""
+        index = await self._holding(stream, n)
+        for number, chunk in enumerate(index.chunks if index else [], start=1):
+            if index and chunk.first <= n <= chunk.last:
+                held = f"chunk {number} of {len(index.chunks)} (n = {chunk.first}..{chunk.last})"
+                return f"{self._where(_name(index))}, {held}"
+        return ""
 
     async def first_at(self, stream: str, at_ns: int) -> int:
         """Give an n at or before the first event received at or after at_ns, by the index; last + 1 if none is."""
@@ -98,119 +165,127 @@ class Archive:
         """Add a segment that begins at archived + 1, durable and read back when this returns.
 
         The same segment again is fine. Raises ArchiveConflict where its n are taken by other content or would leave a
-        hole, ArchiveRotten where it cannot be read back as it is, Unreachable.
+        hole, ArchiveRotten where it cannot be read back as it is, ArchiveUnsafe, Unreachable.
         """
-        return await self._reaching(lambda: self._put(stream, entries))
+        name = Name(stream, codec.entry_n(entries[0]))
+        archived = await self.last(stream)
+        if name.first != archived + 1 and name.first not in self._listed.get(stream, []):
+            raise _conflict(f"the segment {self._where(name)} to begin at {archived + 1}", f"it begins at {name.first}")
+        await self._shelf.create(name, await in_thread(lambda: segment.build(stream, entries)))
+        await self._compare(name, entries)
+        return await self._index(name)
 
     async def sweep(self, stream: str) -> None:
         """Remove what a crash on this host left half written; call it where nobody else on this host puts segments."""
-        await self._reaching(lambda: self._sweep(stream))
+        await self._shelf.sweep(stream)
 
-    async def _reaching(self, work: Callable[[], T]) -> T:
+    def _where(self, name: Name) -> str:
+        return f"{self._shelf.place}/{name}"
+
+    async def _list(self, stream: str) -> list[int]:
+        """Give the first n of all the stream's segments: a fresh listing of what came behind those known."""
+        known = self._listed.get(stream, [])
+        found = await self._shelf.firsts(stream, known[-1] if known else 0)
+        if known and found[:1] != known[-1:]:  # what does not happen: the one that was the last has gone
+            known, found = [], await self._shelf.firsts(stream, 0)
+        self._listed[stream] = known[:-1] + found
+        return self._listed[stream]
+
+    async def _holding(self, stream: str, n: int) -> segment.Index | None:
+        """Give the index of the segment that holds n; a listing is asked only for an n behind what was seen last."""
+        firsts = self._listed.get(stream)
+        if not firsts or (await self._index(Name(stream, firsts[-1]))).last < n:
+            firsts = await self._list(stream)
+        found = await self._among(stream, firsts, n)
+        if found is None and firsts and n < firsts[-1]:  # a segment is missing there, or was until now
+            self._listed.pop(stream, None)
+            found = await self._among(stream, await self._list(stream), n)
+        return found
+
+    async def _among(self, stream: str, firsts: list[int], n: int) -> segment.Index | None:
+        place = bisect_right(firsts, n) - 1
+        index = await self._index(Name(stream, firsts[place])) if place >= 0 else None
+        return index if index and index.last >= n else None
+
+    async def _index(self, name: Name) -> segment.Index:
+        return await self._indexes.get(name, lambda: self._read_index(name))
+
+    async def _read_index(self, name: Name) -> segment.Index:
+        where = self._where(name)
+        tail = await self._read(name, -INDEX_BYTES, INDEX_BYTES)
+        wanted = segment.tail_bytes(tail, where)
+        if wanted > len(tail):
+            tail = await self._read(name, -wanted, wanted)
+        index = segment.index_of(tail, where)
+        if (index.stream, index.first) != name:
+            raise ArchiveConflict(
+                f"{where} to hold its stream from its own n on",
+                f"{index.stream} from {index.first}",
+                "it was moved there: put it back in its place",
+            )
+        return index
+
+    async def _chunk(self, index: segment.Index, chunk: segment.Chunk) -> list[bytes]:
+        return await self._chunks.get((_name(index), chunk.offset), lambda: self._read_chunk(index, chunk))
+
+    async def _read_chunk(self, index: segment.Index, chunk: segment.Chunk) -> list[bytes]:
+        name, (start, length) = _name(index), _block(index, chunk)
+        block = await self._blocks.get((name, start), lambda: self._read(name, start, length))
+
+        def part(offset: int, size: int) -> bytes:
+            return block[offset - start : offset - start + size]
+
+        return await in_thread(lambda: segment.read_chunk(part, self._where(name), chunk))
+
+    async def _read(self, name: Name, offset: int, length: int) -> bytes:
         try:
-            return await in_thread(work)
-        except OSError as error:
-            self._listed.clear()
-            raise Unreachable(
-                f"the archive in {self.folder}", f"{type(error).__name__}: {error}", "is that disk there, with rights?"
-            ) from error
+            return await self._shelf.read(name, offset, length)
+        except Unreachable:
+            self._listed.pop(name.stream, None)  # perhaps it is the segment that has gone
+            raise
 
-    def _streams(self) -> list[str]:
-        if not self.folder.is_dir():
-            return []
-        return sorted(each.name for each in self.folder.iterdir() if self._list(each.name))
-
-    def _sweep(self, stream: str) -> None:
-        for left in (self.folder / stream).glob(f"*.{socket.gethostname()}.*{disk.BESIDE_SUFFIX}"):
-            left.unlink()
-
-    def _list(self, stream: str) -> list[Path]:
-        """Give the stream's segments, oldest first, from a fresh listing."""
-        paths = sorted((self.folder / stream).glob(NAME_PATTERN + segment.SUFFIX))
-        self._listed[stream] = paths
-        return paths
-
-    def _last(self, stream: str) -> int:
-        paths = self._list(stream)
-        return self._index(paths[-1]).last if paths else 0
-
-    def _chunks_back(self, stream: str) -> Iterator[segment.Chunk]:
-        for path in reversed(self._list(stream)):
-            yield from reversed(self._index(path).chunks)
-
-    def _holding(self, stream: str, n: int) -> Path | None:
-        """Give the segment that holds n; the directory is only listed for an n behind what was seen last."""
-        paths = self._listed.get(stream)
-        if not paths or self._index(paths[-1]).last < n:
-            paths = self._list(stream)
-        place = bisect_right(paths, n, key=_first) - 1
-        return paths[place] if place >= 0 and self._index(paths[place]).last >= n else None
-
-    def _entries(self, stream: str, n: int, limit: int) -> list[bytes]:
-        path = self._holding(stream, n)
-        found: list[bytes] = []
-        for chunk in self._index(path).chunks if path else []:
-            if chunk.last >= n and len(found) < limit:
-                found += self._chunk(path, chunk)[max(0, n - chunk.first) :]
-        return found[:limit]
-
-    def _put(self, stream: str, entries: list[bytes]) -> segment.Index:
-        first = codec.entry_n(entries[0])
-        folder = self.folder / stream
-        disk.make_folder(folder)
-        path = folder / f"{first:0{NAME_DIGITS}d}{segment.SUFFIX}"
-        archived = self._last(stream)
-        if first != archived + 1 and not path.exists():
-            raise _conflict(f"the segment {path} to begin at {archived + 1}", f"it begins at {first}")
-        beside = folder / f"{path.name}.{socket.gethostname()}.{uuid.uuid4().hex}{disk.BESIDE_SUFFIX}"
-        disk.create_only(path, segment.build(stream, entries), beside)
-        _compare(path, entries)
-        return self._index(path)
+    async def _compare(self, name: Name, entries: list[bytes]) -> None:
+        """Read a segment back. Raises ArchiveConflict where it holds anything but these entries."""
+        pieces: list[bytes] = []
+        while not pieces or len(pieces[-1]) == READ_BACK_BYTES:
+            pieces.append(await self._read(name, sum(map(len, pieces)), READ_BACK_BYTES))
+        if not await in_thread(lambda: _holds(b"".join(pieces), entries, self._where(name))):
+            raise _conflict(
+                f"{self._where(name)} to be free or to hold the same {len(entries)} records",
+                "a segment of other content",
+            )
 
 
-def _compare(path: Path, entries: list[bytes]) -> None:
-    """Read a segment back. Raises ArchiveConflict where it holds anything but these entries."""
+def _holds(content: bytes, entries: list[bytes], name: str) -> bool:
+    """Say whether a segment holds these entries and no others. Raises ArchiveRotten."""
+
+    def part(offset: int, length: int) -> bytes:
+        start = offset if offset >= 0 else max(0, len(content) + offset)
+        return content[start : start + length]
+
     place = 0
-    for found in segment.read_all(_ranges(path), str(path)):
+    for found in segment.read_all(part, name):
         if found != entries[place : place + len(found)]:
-            place = -1
-            break
+            return False
         place += len(found)
-    if place != len(entries):
-        raise _conflict(f"{path} to be free or to hold the same {len(entries)} records", "a segment of other content")
+    return place == len(entries)
+
+
+def _block(index: segment.Index, chunk: segment.Chunk) -> tuple[int, int]:
+    """Give offset and length of the chunks that are fetched with this one: always the same for each of them."""
+    start = end = index.chunks[0].offset
+    for each in index.chunks:
+        if each.offset + each.size - start > BLOCK_BYTES:
+            if each.offset > chunk.offset:
+                break
+            start = each.offset
+        end = each.offset + each.size
+    return start, end - start
 
 
 def _conflict(wanted: str, found: str) -> ArchiveConflict:
     return ArchiveConflict(wanted, found, "two archivers or two writers are at work: stop one, and run bahi verify")
 
 
-def _read_index(path: Path) -> segment.Index:
-    index = segment.read_index(_ranges(path), str(path))
-    if (index.stream, index.first) != (path.parent.name, _first(path)):
-        raise ArchiveConflict(
-            f"{path} to hold its stream from its own n on",
-            f"{index.stream} from {index.first}",
-            "it was moved there: put it back in its place",
-        )
-    return index
-
-
-def _read_chunk(path: Path, chunk: segment.Chunk) -> list[bytes]:
-    return segment.read_chunk(_ranges(path), str(path), chunk)
-
-
-def _first(path: Path) -> int:
-    return int(path.name.removesuffix(segment.SUFFIX))
-
-
-def _ranges(path: Path) -> segment.RangeReader:
-    def read(offset: int, length: int) -> bytes:
-        with path.open("rb") as file:
-            end = file.seek(0, os.SEEK_END)
-            start = offset if offset >= 0 else max(0, end + offset)
-            if start > end:
-                return b""  # a rotten footer points anywhere
-            file.seek(start)
-            return file.read(length)
-
-    return read
+def _name(index: segment.Index) -> Name:
+    return Name(index.stream, index.first)

@@ -8,18 +8,20 @@ A round takes the oldest closed file, once Redis has taken its last record:
     compare what the archive has of it already, byte for byte: a crash between `put` and `remove` left it there
     put     the rest as a segment that begins at archived + 1, durable and read back
     remove  the spool's copy
-    trim    Redis to what is archived and off the spool, less a window for readers who are a little behind
+    trim    Redis to what is archived without a hole and off the spool, less a window for readers a little behind
 
 Its position is the archive's listing: it keeps no state of its own, and a kill at any place is mended by the next
 round. Projectors play no part: one that is behind reads the archive.
 
 Failures. Redis, the archive or a disk does not answer: `Unreachable`, the round is tried again and nothing has moved.
-The archive holds other content under an n: `ArchiveConflict`. The spool lacks records, or holds bad ones:
+The archive holds other content under an n: `ArchiveConflict`. It is damaged, or lacks a segment between two others:
+`ArchiveRotten`. It cannot put create-only: `ArchiveUnsafe`. The spool lacks records, or holds bad ones:
 `SpoolMismatch`. Then this stream is left as it is, files and Redis both, until somebody has looked.
 """
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
+from contextlib import aclosing
 from pathlib import Path
 from typing import TypeVar
 
@@ -30,7 +32,7 @@ from events.archive import Archive
 from events.log import Log
 from events.segment import Chunk, Index
 from events.spool import SpoolFile, closed_files, spool_files
-from runtime.errors import ArchiveConflict, SpoolMismatch, Unreachable
+from runtime.errors import ArchiveConflict, ArchiveRotten, SpoolMismatch, Unreachable
 from runtime.waiting import in_thread
 
 LOCK_NAME = "archive.lock"
@@ -55,7 +57,7 @@ class Round(msgspec.Struct, frozen=True):
     more: bool
 
 
-def kept_from(newest_first: Iterator[Chunk], window: Window) -> int:
+def kept_from(newest_first: Iterable[Chunk], window: Window) -> int:
     """Give the first n that Redis keeps of an archive with these chunks, of which it drops whole ones; 1 for none."""
     keep, raw, end_ns = 1, 0, None
     for chunk in newest_first:
@@ -83,7 +85,8 @@ class Archiver:
         self._turn = turn or asyncio.Semaphore(1)
         self._lock = _locked(folder / LOCK_NAME)
         self._swept = False
-        self._archived = -1  # for which `_window_from` was found
+        self._archived = -1  # as last seen
+        self._windowed = -1  # the archived n for which `_window_from` was found
         self._window_from = 1
 
     async def round(self) -> Round:
@@ -96,8 +99,9 @@ class Archiver:
         if due:
             async with self._turn:
                 segment = await self._copy(*due[0])
-        archived = await self._archive.last(self.stream)
-        return Round(archived, await self._trim(archived), segment, more=len(due) > 1)
+        if due or self._archived < 0:  # nobody else puts segments of this stream, and each listing of a bucket costs
+            self._archived = await self._archive.last(self.stream)
+        return Round(self._archived, await self._trim(), segment, more=len(due) > 1)
 
     def close(self) -> None:
         """Let go of the lock."""
@@ -141,20 +145,40 @@ class Archiver:
                 )
             place += len(found)
 
-    async def _trim(self, archived: int) -> int:
+    async def _trim(self) -> int:
         """Drop from Redis what is archived and outside the window; give the first n that it keeps."""
-        if archived != self._archived:
-            self._window_from = await self._archive.newest_first(
-                self.stream, lambda chunks: kept_from(chunks, self._window)
-            )
-            self._archived = archived
+        if self._windowed != self._archived:
+            self._window_from = await self._window_start()
+            self._windowed = self._archived
         # What the spool still has may be archived too, but it is not compared yet.
         files = await self._on_disk(lambda: spool_files(self._folder))
         keep = min(self._window_from, files[0].first) if files else self._window_from
-        assert keep - 1 <= archived, "trimmed <= archived"
+        assert keep - 1 <= self._archived, "trimmed <= archived"
         if keep > 1:
             await self._log.trim(self.stream, keep - 1)
         return keep
+
+    async def _window_start(self) -> int:
+        """Give the first n of the window, once all that Redis has before it is seen to be in the archive.
+
+        The listing is walked back as far as Redis goes. If somebody removed a segment there, Redis has its last copy.
+        """
+        oldest = await self._log.read(self.stream, 0, 1)
+        if not oldest:
+            return 1
+        found: list[Chunk] = []
+        async with aclosing(self._archive.chunks_back(self.stream)) as chunks:
+            async for chunk in chunks:
+                found.append(chunk)
+                if chunk.first <= codec.entry_n(oldest[0]):
+                    return kept_from(found, self._window)
+        if found:
+            raise ArchiveRotten(
+                f"{self.stream} from n = {codec.entry_n(oldest[0])} on, where Redis begins, in {self._archive.place}",
+                f"it begins at {found[-1].first}",
+                "bring the missing segments back from another copy of the archive; run bahi verify",
+            )
+        return 1
 
     async def _on_disk(self, work: Callable[[], T]) -> T:
         try:

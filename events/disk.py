@@ -68,6 +68,24 @@ def read(path: Path) -> bytes:
     return b"".join(pieces)
 
 
+def read_part(path: Path, offset: int, length: int) -> bytes:
+    """Give up to `length` bytes of a file from `offset` on; a negative one counts from the end.
+
+    An offset from before the beginning means the beginning, one behind the end gives nothing.
+    """
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        end = os.fstat(handle).st_size
+        start = offset if offset >= 0 else max(0, end + offset)
+        pieces, rest = [], min(length, end - start)  # what is rotten may point anywhere, and ask for any length
+        while rest > 0 and (piece := os.pread(handle, rest, start)):
+            pieces.append(piece)
+            start, rest = start + len(piece), rest - len(piece)
+    finally:
+        os.close(handle)
+    return b"".join(pieces)
+
+
 def create(path: Path, content: bytes) -> None:
     """Make a file with this content, durable when this returns. An existing one of that name is replaced.
 
@@ -81,20 +99,21 @@ def create(path: Path, content: bytes) -> None:
 
 
 def create_only(path: Path, content: bytes, beside: Path) -> bool:
-    """Make a file under a name that is free, durable when this returns; say whether it was free.
+    """Make a file under a name that is free; say whether it was free. The name is durable when this returns.
 
     `beside` is a name in the same folder that nobody else writes. Raises Unreachable on a full disk.
     """
     _write_beside(beside, content)
+    free = True
     try:
         with _room_for(len(content), path.parent):
             os.link(beside, path)
     except FileExistsError:
-        return False
+        free = False
     finally:
         os.unlink(beside)
-    sync_folder(path.parent)
-    return True
+    sync_folder(path.parent)  # also of a name that another one gave: he may have been killed before he came to this
+    return free
 
 
 def open_end(path: Path) -> int:

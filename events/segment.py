@@ -90,13 +90,38 @@ def read_index(read: RangeReader, name: str) -> Index:
 def _read_index(read: RangeReader, name: str) -> tuple[Index, int]:
     """Give the index and its offset."""
     footer = read(-FOOTER_BYTES, FOOTER_BYTES)
+    offset, size, _ = _place(footer, name)
+    return _index(read(offset, size), footer, name), offset
+
+
+def tail_bytes(tail: bytes, name: str) -> int:
+    """Give how many bytes at a segment's end hold its index, by its last FOOTER_BYTES or more. Raises ArchiveRotten."""
+    return _place(tail[-FOOTER_BYTES:], name)[1] + FOOTER_BYTES
+
+
+def index_of(tail: bytes, name: str) -> Index:
+    """Give the index out of the bytes at a segment's end, at least `tail_bytes` of them. Raises ArchiveRotten."""
+    footer = tail[-FOOTER_BYTES:]
+    offset, size, _ = _place(footer, name)
+    index = _index(tail[-FOOTER_BYTES - size : -FOOTER_BYTES], footer, name)
+    if index.chunks[-1].offset + index.chunks[-1].size != offset:
+        raise _rotten(name, "an index that is not where its end mark says")
+    return index
+
+
+def _place(footer: bytes, name: str) -> tuple[int, int, int]:
+    """Give offset, length and checksum of the index."""
     if len(footer) != FOOTER_BYTES or footer[-len(END) :] != END:
         raise _rotten(name, "no end mark")
     offset, size, crc, _ = _FOOTER.unpack(footer)
-    packed = read(offset, size)
-    if len(packed) != size or zlib.crc32(packed) != crc:
+    return offset, size, crc
+
+
+def _index(packed: bytes, footer: bytes, name: str) -> Index:
+    _, size, crc = _place(footer, name)
+    if not size or len(packed) != size or zlib.crc32(packed) != crc:
         raise _rotten(name, "an index with a wrong checksum")
-    return msgspec.json.decode(packed, type=Index), offset
+    return msgspec.json.decode(packed, type=Index)
 
 
 def read_chunk(read: RangeReader, name: str, chunk: Chunk) -> list[bytes]:

@@ -19,6 +19,7 @@ from runtime.settings import Settings
 from runtime.waiting import Backoff
 
 ROUND_SECONDS = 1.0  # a closed file is in the archive within about this; looking costs a listing and two Redis calls
+STOP_SECONDS = 2.0  # a round on a disk is over by then; an upload may take minutes
 HALTED_SECONDS = 30.0  # what needs a person is looked at and said again this often: he may have mended it
 
 _log = get("archive")
@@ -29,7 +30,7 @@ async def run(settings: Settings, stop: Stop) -> None:
     if settings.redis_url is None:
         raise SettingError("REDIS_URL", "it is not set", "run bahi up, or set it")
     log = RedisLog.connect(settings.redis_url)
-    archive = Archive.at(settings.archive_url)
+    archive = Archive.at(settings)
     window = Window(settings.trim_window_bytes, settings.trim_window_seconds)
     turn = asyncio.Semaphore(1)
     tended: set[Path] = set()
@@ -58,11 +59,23 @@ class _Tender:
         self._backoff = Backoff()
 
     async def run(self, stop: Stop) -> None:
-        """Do rounds until the stop."""
+        """Do rounds until the stop. One that waits for a server then is cut off: the next start mends it."""
+        rounds, asked = asyncio.create_task(self._rounds(stop)), asyncio.create_task(stop.wait())
+        try:
+            await asyncio.wait((rounds, asked), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((rounds,), timeout=STOP_SECONDS)
+        finally:
+            asked.cancel()
+            rounds.cancel()
+            await asyncio.wait((rounds,))
+            if self._archiver is not None:
+                self._archiver.close()
+        if not rounds.cancelled():
+            rounds.result()
+
+    async def _rounds(self, stop: Stop) -> None:
         while not stop.is_set():
             await stop.pause(await self._round())
-        if self._archiver is not None:
-            self._archiver.close()
 
     async def _round(self) -> float:
         """Do a round, or say why not; give the seconds to the next one."""

@@ -32,7 +32,7 @@ async def run(settings: Settings, stop: Stop, names: Sequence[str], trace: Path 
     if settings.redis_url is None or settings.database_url is None:
         raise SettingError("REDIS_URL and DATABASE_URL", "one is not set", "run bahi up, or set both")
     log = RedisLog.connect(settings.redis_url)
-    archive = Archive.at(settings.archive_url)
+    archive = Archive.at(settings)
     running: dict[tuple[str, str], asyncio.Task[None]] = {}
     tracing = Trace(trace, SystemClock()) if trace else None
     followers: list[asyncio.Task[None]] = []

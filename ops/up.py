@@ -238,7 +238,7 @@ def _refuse_hopeless(migrate: Child) -> None:
 def _refuse_what_programs_refuse(settings: Settings) -> None:
     """Raise SettingError where a program would end at once: a wrong setting stops all before anything starts."""
     refuse_unspoken(settings)
-    Archive.at(settings.archive_url)
+    Archive.at(settings)
     port.refuse_taken("API_PORT", settings.api_host, settings.api_port)
     if SANDBOX in settings.broker and settings.bahi_sandbox_port:
         port.refuse_taken("BAHI_SANDBOX_PORT", "127.0.0.1", settings.bahi_sandbox_port)

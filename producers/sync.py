@@ -159,7 +159,7 @@ async def run(settings: Settings, stop: Stop, checkpoints: AskCheckpoints) -> No
     where = await reachable(settings, stop)
     if where is None:
         return
-    log, archive, clock = RedisLog.connect(settings.redis_url), Archive.at(settings.archive_url), SystemClock()
+    log, archive, clock = RedisLog.connect(settings.redis_url), Archive.at(settings), SystemClock()
     spool = Spool(settings.bahi_data_dir / "spool" / STREAM, STREAM)
     limits = {"roll_bytes": settings.spool_file_bytes, "roll_seconds": settings.spool_file_seconds}
     writer = await stop.cut(Writer.open(spool, log, archive, clock, checkpoints, **limits))

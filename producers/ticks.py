@@ -75,7 +75,7 @@ class Ticker:
         self._settings, self._where, self._checkpoints, self._bounds = settings, where, checkpoints, bounds
         self._spools = settings.bahi_data_dir / "spool"
         self._redis = RedisLog.connect(settings.redis_url)
-        self._archive = Archive.at(settings.archive_url)
+        self._archive = Archive.at(settings)
         self._reader = Reader(self._redis, self._archive)
         self._clock = SystemClock()
         self._tokens = Tokens(settings, where.broker, self._clock)

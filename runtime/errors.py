@@ -14,7 +14,8 @@
         +-- UnknownEvent      an event's type or version is newer than this code
         +-- LeaseLost         another owner took over this projector
         +-- ArchiveConflict   the archive holds other content under this name
-        +-- ArchiveRotten     a segment is not what was put there
+        +-- ArchiveRotten     a segment is not what was put there, or is missing
+        +-- ArchiveUnsafe     the archive's server does not refuse a name that is taken
 
 Every message says what was wanted, what was found and what to do.
 """
@@ -79,7 +80,11 @@ class ArchiveConflict(Halt):
 
 
 class ArchiveRotten(Halt):
-    """A segment of the archive is cut short or has a wrong checksum."""
+    """A segment of the archive is cut short, has a wrong checksum, or is missing between two others."""
+
+
+class ArchiveUnsafe(Halt):
+    """The archive's server overwrites what it should refuse, or cannot put create-only."""
 
 
 class LogRotten(Halt):

@@ -8,9 +8,11 @@ same table to the user, and a test holds the two together.
 
 import difflib
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -34,6 +36,8 @@ PORT_MAX = 65_535
 RETENTION_DAYS_MAX = 36_500
 OURS = "BAHI_"  # what begins so is meant for us
 ALMOST = 0.88  # of 1: a letter or two apart, and farther than any two of ours are from what other programs read
+BUCKET = r"[A-Za-z0-9][A-Za-z0-9._-]*"  # no more of S3's rules, which other servers bend; but no key, and no port
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,6 +47,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     redis_url: str | None
     bahi_data_dir: Path
     archive_url: str
+    aws_access_key_id: str | None
+    aws_secret_access_key: str | None
+    aws_session_token: str | None
+    aws_region: str
+    aws_endpoint_url: str | None
+    aws_allow_http: bool
+    aws_ca_bundle: Path | None
     broker: tuple[str, ...]
     kite_api_key: str | None
     kite_api_secret: str | None
@@ -130,6 +141,20 @@ SETTINGS: tuple[Setting, ...] = (
              "Where spool, archive, secrets, sandbox and embedded servers keep their files"),
     _setting("ARCHIVE_URL", url("file", "s3", host_required=False), None, "file:///a/folder or s3://bucket/prefix",
              "Where the whole log is kept for ever; the folder `archive` of the data directory when not set"),
+    _secret("AWS_ACCESS_KEY_ID", "the id of an access key",
+            "The access key for ARCHIVE_URL=s3://...; it must be allowed to list, read and put there"),
+    _secret("AWS_SECRET_ACCESS_KEY", "the secret of an access key",
+            "The secret of that access key"),
+    _secret("AWS_SESSION_TOKEN", "a session token",
+            "The session token, where the access key is a temporary one"),
+    _setting("AWS_REGION", word, "us-east-1", "a region such as ap-south-1",
+             "The region of the bucket"),
+    _setting("AWS_ENDPOINT_URL", url("http", "https"), None, "https://..., or http://... of this machine",
+             "The server that holds the bucket; the region's own of Amazon when not set"),
+    _setting("AWS_ALLOW_HTTP", yes_or_no, "false", "true or false",
+             "Whether AWS_ENDPOINT_URL may be http:// of another machine, where anybody between can read the archive"),
+    _setting("AWS_CA_BUNDLE", path, None, "the path of a PEM file",
+             "Certificates that the bucket's server is trusted by, besides those of the system"),
     _setting("BROKER", list_of(one_of(*BROKERS)), "sandbox", "sandbox, or a list of kite and fyers",
              "Whose ticks are taken; in a comma list the first is primary, the others are backup"),
     _secret("KITE_API_KEY", "the key of your Kite Connect app",
@@ -214,6 +239,7 @@ def load(environ: Mapping[str, str] | None = None, dotenv_path: Path | None = No
     values = {setting.field: _value(setting, given) for setting in SETTINGS}
     _refuse_mixed_brokers(given.get("BROKER", ""))
     _fill_in(values, given)
+    _refuse_wrong_archive(values)
     return Settings(**values)
 
 
@@ -250,10 +276,40 @@ def _wrong(setting: Setting, text: str) -> SettingError:
 
 def _refuse_mixed_brokers(text: str) -> None:
     """Keep made-up prices out of a log of real ones: the sandbox stands alone."""
-    setting = next(s for s in SETTINGS if s.name == "BROKER")
+    setting = _named("BROKER")
     brokers = list_of(one_of(*BROKERS))(text or "sandbox")
     if not brokers or ("sandbox" in brokers and len(brokers) > 1):
         raise _wrong(setting, text)
+
+
+def _refuse_wrong_archive(values: Mapping[str, Any]) -> None:
+    """See that ARCHIVE_URL names one place, and that a bucket has all that it needs."""
+    parts = urlsplit(values["archive_url"])
+    bucket = parts.scheme == "s3"
+    named = re.fullmatch(BUCKET, parts.netloc) if bucket else not parts.netloc and parts.path.startswith("/")
+    if not named or parts.query or parts.fragment:
+        raise _wrong(_named("ARCHIVE_URL"), values["archive_url"])
+    if bucket:
+        _refuse_half_a_bucket(values)
+
+
+def _refuse_half_a_bucket(values: Mapping[str, Any]) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        if values[name.lower()] is None:
+            raise SettingError(
+                f"{name}, for ARCHIVE_URL=s3://...",
+                "it is not set",
+                "set it in the environment or in .env; docs/settings.md explains it",
+            )
+    endpoint = urlsplit(values["aws_endpoint_url"] or "")
+    if "@" in endpoint.netloc or not (
+        endpoint.scheme != "http" or endpoint.hostname in LOOPBACK or values["aws_allow_http"]
+    ):
+        raise _wrong(_named("AWS_ENDPOINT_URL"), values["aws_endpoint_url"])
+
+
+def _named(name: str) -> Setting:
+    return next(setting for setting in SETTINGS if setting.name == name)
 
 
 def _fill_in(values: dict[str, Any], given: Mapping[str, str]) -> None:

@@ -125,7 +125,7 @@ async def feeding(settings: Settings, stream: str = "ticks-sandbox-1") -> AsyncI
     writer = await Writer.open(
         Spool(folder, stream),
         log,
-        Archive.at(settings.archive_url),
+        Archive.at(settings),
         SystemClock(),
         _no_checkpoint,
         roll_bytes=settings.spool_file_bytes,

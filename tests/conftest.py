@@ -11,7 +11,7 @@ from ops.embedded import place
 from ops.embedded.server import Server
 from runtime import settings as settings_module
 from runtime.settings import Settings
-from tests import ports, servers, timescale
+from tests import buckets, ports, servers, timescale
 
 # A slow machine is no defect: no example has a time limit, and none is refused because drawing it took long. Everybody
 # sees the same examples; `--hypothesis-profile=explore` draws new ones.
@@ -46,6 +46,13 @@ def redis_server() -> Iterator[Server]:
     """Give this worker's Redis. Kill or stop servers of your own, never this one."""
     with servers.redis_server() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def s3_address() -> Iterator[str]:
+    """Give the address of this worker's server that speaks S3."""
+    with buckets.server() as address:
+        yield address
 
 
 @pytest.fixture

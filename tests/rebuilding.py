@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from events.archive import Archive
@@ -44,7 +45,7 @@ async def rebuild(desk: Desk, projection: Projection, watcher: Remembering | Non
     wanted = Plan(projection, url, plan.pop("kept_days", 7), **plan)
 
     def archive() -> Archive:
-        return Archive(desk.archive.folder)
+        return Archive(Path(desk.archive.place))
 
     async with asyncio.timeout(PATIENCE_SECONDS):
         return await Rebuild(wanted, desk.log, archive, SystemClock(), watcher or Remembering(), stop).run()

@@ -133,7 +133,7 @@ class SmallLog:
 
     async def archive_closed(self) -> int:
         """Close the spool's file, copy it into the archive, and remove it; give the last n archived."""
-        archive = Archive.at(self.settings.archive_url)
+        archive = Archive.at(self.settings)
         (file,) = spool_files(self.spool)
         entries = await asyncio.to_thread(file.entries, self.stream)
         await asyncio.to_thread(self.writer._spool.begin, self.writer.last + 1)
@@ -155,7 +155,7 @@ class SmallLog:
                 projection,
                 self.stream,
                 Store(self.settings.database_url),
-                Reader(self._log, Archive.at(self.settings.archive_url)),
+                Reader(self._log, Archive.at(self.settings)),
                 Hurried(),
                 self._log,
                 stop,
@@ -177,7 +177,7 @@ async def small_log(settings: Settings, stream: str = STREAM) -> AsyncIterator[S
     spool = Spool(settings.bahi_data_dir / "spool" / stream, stream)
     clock = ManualClock(START_NS)
     limits = {"roll_bytes": settings.spool_file_bytes, "roll_seconds": settings.spool_file_seconds}
-    writer = await Writer.open(spool, log, Archive.at(settings.archive_url), clock, _none, **limits)
+    writer = await Writer.open(spool, log, Archive.at(settings), clock, _none, **limits)
     running = asyncio.create_task(writer.run())
     mine = SmallLog(settings, writer, log, stream)
     try:

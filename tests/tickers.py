@@ -80,7 +80,7 @@ class Watcher:
     def __init__(self, settings: Settings) -> None:
         assert settings.redis_url is not None
         self.log = RedisLog.connect(settings.redis_url)
-        self._reader = Reader(self.log, Archive.at(settings.archive_url))
+        self._reader = Reader(self.log, Archive.at(settings))
         self._heard: dict[str, list[Recorded]] = {}
 
     async def until(self, wanted: Callable[[list[Recorded]], bool], stream: str = STREAM) -> list[Recorded]:

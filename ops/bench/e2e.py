@@ -122,7 +122,7 @@ class _Bahi:
         return self._ages(ticks)
 
     async def _read(self, log: Log, after: int, last: int) -> Ticks:
-        reader = Reader(log, Archive.at(self.settings.archive_url))
+        reader = Reader(log, Archive.at(self.settings))
         rows: list[tuple[int, int, int]] = []
         while after < last:
             batch = await reader.read(self._stream, after)

@@ -103,7 +103,7 @@ async def _serve(pipe: Connection, settings: Settings, stream: str) -> None:
     writer = await Writer.open(
         spool,
         near,
-        Archive.at(settings.archive_url),
+        Archive.at(settings),
         SystemClock(),
         _no_checkpoint,
         roll_bytes=settings.spool_file_bytes,

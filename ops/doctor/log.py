@@ -55,4 +55,4 @@ def archiving(facts: Facts, settings: Settings) -> Finding:
         return good("archive", found)
     if not facts.running:
         return note("archive", found, "bahi up")
-    return wrong("archive", found, "see that bahi archive runs, and what it says; look at ARCHIVE_URL's disk")
+    return wrong("archive", found, "see that bahi archive runs, and what it says; look at ARCHIVE_URL's disk or server")

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from events import codec, segment, spool
+from events import codec, spool
 from events.archive import Archive
 from events.decode import FRAME_TYPES, decode
 from events.decode.tick import FULL, INDEX_FULL, INDEX_QUOTE, LTP, QUOTE, Ticks
@@ -118,10 +118,10 @@ async def _everywhere(settings: Settings, stream: str, n: int, trouble: list[str
         finally:
             await log.close()
     try:
-        archive = Archive.at(settings.archive_url)
+        archive = Archive.at(settings)
         entries = await archive.entries(stream, n, 1)
         if entries:
-            found.append((Place("archive", await _segment(archive, stream, n)), entries[0]))
+            found.append((Place("archive", await archive.where(stream, n)), entries[0]))
     except (BahiError, ArchiveRotten, ArchiveConflict) as error:
         trouble.append(f"archive: {error.found}")
     return found
@@ -129,17 +129,6 @@ async def _everywhere(settings: Settings, stream: str, n: int, trouble: list[str
 
 def _spool_file(folder: Path, n: int) -> str:
     return str([file.path for file in spool.spool_files(folder) if file.first <= n][-1])
-
-
-async def _segment(archive: Archive, stream: str, n: int) -> str:
-    """Give the segment's file, and the chunk in it."""
-    for index in await archive.indexes(stream):
-        for number, chunk in enumerate(index.chunks):
-            if chunk.first <= n <= chunk.last:
-                name = f"{index.first:0{spool.NAME_DIGITS}d}{segment.SUFFIX}"
-                path = archive.folder / stream / name
-                return f"{path}, chunk {number + 1} of {len(index.chunks)} (n = {chunk.first}..{chunk.last})"
-    return str(archive.folder / stream)
 
 
 # ---- what it says -------------------------------------------------------------------------------------------------

@@ -123,7 +123,7 @@ async def _database(url: str | None, now_ns: int) -> DatabaseServer:
 async def _look(facts: Facts, settings: Settings, log: RedisLog | None) -> None:
     """Look at the streams, with whatever answers."""
     try:
-        stores = Stores(log, Archive.at(settings.archive_url), settings.bahi_data_dir / "spool", facts.now_ns)
+        stores = Stores(log, Archive.at(settings), settings.bahi_data_dir / "spool", facts.now_ns)
         for name in await stores.names():
             stream = await stores.look(name)
             facts.streams.append(stream)

@@ -32,7 +32,7 @@ async def run(
         raise SettingError("REDIS_URL and DATABASE_URL", "one is not set", "run bahi up, or set both")
     await migrate.run(settings.database_url)
     log = RedisLog.connect(settings.redis_url)
-    make_archive = partial(Archive.at, settings.archive_url)
+    make_archive = partial(Archive.at, settings)
     try:
         for each in wish.projections:
             plan = Plan(each, settings.database_url, settings.tick_retention_days, wish.swap, wish.restart)

@@ -6,14 +6,14 @@ In this order it may run while everything works: whatever the tables hold was in
 had been sent before. With --full and very many candles the log is read again for each million of them.
 """
 
+import asyncio
 import time
 from pathlib import Path
 
-from events.archive import Archive
 from events.redis_log import RedisLog
 from ops.verify import entries as log_entries
 from ops.verify import frames as log_frames
-from ops.verify import sessions, tables
+from ops.verify import segments, sessions, tables
 from ops.verify.beats import BeatAccount
 from ops.verify.gaps import GapAccount
 from ops.verify.journal import Book
@@ -36,7 +36,7 @@ class Audit:
 
     def __init__(self, settings: Settings, log: RedisLog, held: Tables) -> None:
         """Take what the tables said before anything of the log is read."""
-        self._data_dir, self._archive = settings.bahi_data_dir, Archive.at(settings.archive_url).folder
+        self._data_dir, self._archive = settings.bahi_data_dir, segments.at(settings)
         self._log, self._held = log, held
         self.findings = Findings()
         self.report = Report()
@@ -61,7 +61,8 @@ class Audit:
     async def _streams(self) -> list[str]:
         """Give the streams that anything knows."""
         spools = self._data_dir / "spool"
-        known = {*await self._log.streams(), *self._held.streams, *_folders(self._archive)}
+        archived = await asyncio.to_thread(self._archive.streams)
+        known = {*await self._log.streams(), *self._held.streams, *archived}
         return sorted(known | {name for name in _folders(spools) if any((spools / name).glob("*.spool"))})
 
     async def _begin(self, stream: str) -> Walk:

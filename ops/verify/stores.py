@@ -10,7 +10,6 @@ before they remove it, and trim what is archived. So what is missing is looked f
 """
 
 import asyncio
-import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Protocol
@@ -18,6 +17,7 @@ from typing import Protocol
 from events import codec, segment, spool
 from events.redis_log import RedisLog
 from ops.verify.report import Findings
+from ops.verify.segments import Segments
 from runtime.errors import ArchiveConflict, ArchiveRotten, SpoolMismatch
 
 READ_ENTRIES = 512  # at a time from Redis: about 1 MB
@@ -36,16 +36,17 @@ class Store(Protocol):
 
 
 class ArchiveStore:
-    """The segments of a stream in a folder."""
+    """The segments of a stream."""
 
     name = "the archive"
 
-    def __init__(self, folder: Path, stream: str, findings: Findings) -> None:
-        """folder: of the whole archive."""
+    def __init__(self, held: Segments, stream: str, findings: Findings) -> None:
+        """held: the segments of all streams."""
         self.segments = 0
         self.last = 0
-        self._folder, self._stream, self._findings = folder / stream, stream, findings
+        self._held, self._stream, self._findings = held, stream, findings
         self._done: set[str] = set()
+        self._waiting: list[str] = []
         self._reading: Iterator[list[bytes]] = iter(())
 
     async def more(self) -> list[bytes]:
@@ -63,49 +64,40 @@ class ArchiveStore:
             if chunk:
                 self.last = codec.entry_n(chunk[-1])
                 return chunk
-            path = next((path for path in self._paths() if path.name not in self._done), None)
-            if path is None:
+            if not self._waiting:  # what came since the last listing
+                names = self._held.names(self._stream)
+                self._waiting = [name for name in names if name not in self._done]
+            if not self._waiting:
                 return []
-            self._done.add(path.name)
+            name = self._waiting.pop(0)
+            self._done.add(name)
             self.segments += 1
-            self._reading = self._read(path)
+            self._reading = self._read(name)
 
-    def _paths(self) -> list[Path]:
-        return sorted(self._folder.glob(spool.NAME_PATTERN + segment.SUFFIX))
-
-    def _read(self, path: Path) -> Iterator[list[bytes]]:
-        part = _parts(path)
-        index = segment.read_index(part, str(path))
-        if (index.stream, index.first) != (self._stream, int(path.name.removesuffix(segment.SUFFIX))):
+    def _read(self, name: str) -> Iterator[list[bytes]]:
+        part, path = self._held.whole(self._stream, name), self._held.path(self._stream, name)
+        index = segment.read_index(part, path)
+        if (index.stream, index.first) != (self._stream, int(name.removesuffix(segment.SUFFIX))):
             raise ArchiveConflict(
                 f"{path} to hold {self._stream} from its own n on", f"{index.stream} from {index.first}", _MEND
             )
         if index.first != self.last + 1:
             found = f"{path} begins at {index.first}, the segment before it ends at {self.last}"
             self._findings.problem("archive", self._stream, found, _MEND)
-        yield from segment.read_all(part, str(path))
+        yield from segment.read_all(part, path)
 
     async def archived(self) -> int:
         """Give the last n that any segment holds, from a fresh listing."""
         return await asyncio.to_thread(self._archived)
 
     def _archived(self) -> int:
-        for path in reversed(self._paths()):
+        for name in reversed(self._held.names(self._stream)):
             try:
-                return segment.read_index(_parts(path), str(path)).last
+                part = self._held.ends(self._stream, name)
+                return segment.read_index(part, self._held.path(self._stream, name)).last
             except (ArchiveRotten, ArchiveConflict):
                 continue
         return 0
-
-
-def _parts(path: Path) -> segment.RangeReader:
-    def read(offset: int, length: int) -> bytes:
-        with path.open("rb") as file:
-            end = file.seek(0, os.SEEK_END)
-            file.seek(min(end, offset if offset >= 0 else max(0, end + offset)))
-            return file.read(length)
-
-    return read
 
 
 class SpoolStore:
@@ -210,8 +202,8 @@ def _dense(entries: list[bytes]) -> int:
 class Walk:
     """One stream's stores, read side by side. `last` is where it ends, fixed at the beginning."""
 
-    def __init__(self, stream: str, log: RedisLog, archive: Path, spools: Path, findings: Findings) -> None:
-        """archive, spools: the folders of all streams."""
+    def __init__(self, stream: str, log: RedisLog, archive: Segments, spools: Path, findings: Findings) -> None:
+        """archive, spools: those of all streams."""
         self.stream, self._findings, self._log = stream, findings, log
         self.archive = ArchiveStore(archive, stream, findings)
         self.spool = SpoolStore(spools, stream, findings)

@@ -62,7 +62,7 @@ async def running(settings: Settings) -> AsyncIterator[asyncio.Task[None]]:
 async def desks(archiving: Settings) -> AsyncIterator[dict[str, Desk]]:
     """Give two streams on one disk and one Redis."""
     assert archiving.redis_url is not None
-    log, archive = RedisLog.connect(archiving.redis_url), Archive.at(archiving.archive_url)
+    log, archive = RedisLog.connect(archiving.redis_url), Archive.at(archiving)
     spools = archiving.bahi_data_dir / "spool"
     yield {name: Desk(spools / name, log, archive, ROLL_BYTES) for name in ("accounts", "ticks-sandbox-1")}
     await log.close()
@@ -127,7 +127,7 @@ async def test_a_stream_that_comes_later_is_found(desks: dict[str, Desk], archiv
 async def test_a_redis_that_comes_back_empty_is_filled_and_trimmed(tmp_path: Path, data_dir: Path) -> None:
     server = embedded_redis.start(data_dir, servers.TOOLS)
     settings = with_redis(tmp_path, server.url)
-    log, archive = RedisLog.connect(server.url), Archive.at(settings.archive_url)
+    log, archive = RedisLog.connect(server.url), Archive.at(settings)
     desk = Desk(tmp_path / "spool" / "requests", log, archive, ROLL_BYTES)
     try:
         async with running(settings), desk.writing() as (writer, _):

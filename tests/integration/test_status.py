@@ -94,7 +94,7 @@ async def test_a_stream_that_grows_while_it_is_looked_at_fits_together(settings:
         assert settings.redis_url
         near = cast("Growing", Growing.connect(settings.redis_url))
         near.small = log
-        stores = Stores(near, Archive.at(settings.archive_url), log.spool.parent, log.clock.now_ns())
+        stores = Stores(near, Archive.at(settings), log.spool.parent, log.clock.now_ns())
         stream = await stores.look(log.stream)
         await near.close()
         assert stream.redis_last == log.writer.last

@@ -157,7 +157,7 @@ async def test_a_broker_that_is_away_is_waited_for(
 @contextlib.asynccontextmanager
 async def working(settings: Settings, watcher: Watcher, clock: ManualClock) -> AsyncIterator[None]:
     """Run a worker by a clock of the test's."""
-    archive = Archive.at(settings.archive_url)
+    archive = Archive.at(settings)
     spool = Spool(settings.bahi_data_dir / "spool" / STREAM, STREAM)
     writer = await Writer.open(spool, watcher.log, archive, clock, nobody, roll_bytes=1 << 20, roll_seconds=3600)
     stop, writing = Stop(), asyncio.ensure_future(writer.run())

@@ -16,8 +16,9 @@ from events.memory_log import MemoryLog
 from events.reader import Reader
 from events.segment import Chunk
 from events.spool import Spool, spool_files
-from runtime.errors import ArchiveConflict, SpoolMismatch, Unreachable
+from runtime.errors import ArchiveConflict, ArchiveRotten, SpoolMismatch, Unreachable
 from tests.entries import STREAM, entries, entry, numbers
+from tests.shelves import BucketPlace, FolderPlace, Place
 from tests.small_disk import filled, small_disk
 
 NOTHING = Window(0, 0)  # is kept in Redis of what is archived
@@ -29,9 +30,16 @@ def near() -> MemoryLog:
     return MemoryLog()
 
 
+@pytest.fixture(params=["folder", "bucket"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    if request.param == "folder":
+        return FolderPlace(tmp_path / "archive")
+    return BucketPlace(request.getfixturevalue("s3_address"), tmp_path)
+
+
 @pytest.fixture
-def far(tmp_path: Path) -> Archive:
-    return Archive(tmp_path / "archive")
+def far(place: Place) -> Archive:
+    return place.archive()
 
 
 @pytest.fixture
@@ -174,6 +182,59 @@ async def test_a_hole_before_the_oldest_file_stops_it(
     assert firsts(spool) == [11, 21, 31, 41]
     assert await far.last(STREAM) == 0
     assert len(await near.read(STREAM, 0)) == 50
+
+
+async def archived(archiver: Archiver, last: int) -> None:
+    while (await archiver.round()).archived < last:
+        pass
+
+
+@pytest.mark.parametrize("missing", [1, 11, 21])
+async def test_a_segment_that_is_missing_stops_the_trimming(
+    spool: Spool, near: MemoryLog, far: Archive, place: Place, missing: int
+) -> None:
+    await taken(near, 50)
+    archiver = Archiver(spool.folder, near, far, Window(EVERYTHING, FOREVER))
+    await archived(archiver, 30)
+    archiver.close()
+    name = f"{STREAM}/{missing:020d}.seg"
+    whole = place.content(name)
+    place.remove(name)
+    archiver = Archiver(spool.folder, near, place.archive(), NOTHING)
+    for _ in range(3):
+        with pytest.raises((ArchiveRotten, SpoolMismatch)):
+            await archiver.round()
+        assert numbers(await near.read(STREAM, 0)) == list(range(1, 51)), "Redis has the only copy"
+    place.replace(name, whole)
+    assert (await archiver.round()).kept_from > 30
+    archiver.close()
+
+
+async def test_a_rotten_segment_stops_the_trimming(spool: Spool, near: MemoryLog, far: Archive, place: Place) -> None:
+    await taken(near, 50)
+    archiver = Archiver(spool.folder, near, far, Window(EVERYTHING, FOREVER))
+    await archived(archiver, 30)
+    archiver.close()
+    name = f"{STREAM}/{11:020d}.seg"
+    place.replace(name, place.content(name)[:-9])
+    archiver = Archiver(spool.folder, near, place.archive(), NOTHING)
+    for _ in range(2):
+        with pytest.raises(ArchiveRotten, match=name):
+            await archiver.round()
+    assert numbers(await near.read(STREAM, 0)) == list(range(1, 51))
+    archiver.close()
+
+
+async def test_of_an_archive_of_another_content_under_the_name_nothing_is_removed(
+    archiver: Archiver, spool: Spool, near: MemoryLog, place: Place
+) -> None:
+    await taken(near, 50)
+    place.replace(f"{STREAM}/{1:020d}.seg", b"the holiday pictures of somebody else")
+    for _ in range(2):
+        with pytest.raises(ArchiveRotten):
+            await archiver.round()
+    assert firsts(spool)[0] == 1
+    assert numbers(await near.read(STREAM, 0)) == list(range(1, 51))
 
 
 async def test_a_bad_record_stops_it_and_nothing_is_removed(

@@ -17,6 +17,14 @@ WRONG = [
     ("DATABASE_URL", "postgresql://u@h:port/d"),
     ("REDIS_URL", "http://h"),
     ("ARCHIVE_URL", "/a/folder"),
+    ("ARCHIVE_URL", "archive"),
+    ("ARCHIVE_URL", "file:relative"),
+    ("ARCHIVE_URL", "file://host/path"),
+    ("ARCHIVE_URL", "s3:///prefix"),
+    ("ARCHIVE_URL", "s3://bucket/prefix?region=ap-south-1"),
+    ("ARCHIVE_URL", "gs://bucket/prefix"),
+    ("AWS_ENDPOINT_URL", "minio:9000"),
+    ("AWS_ALLOW_HTTP", "perhaps"),
     ("BROKER", "zerodha"),
     ("BROKER", "sandbox,kite"),
     ("BROKER", ","),
@@ -85,6 +93,37 @@ def test_a_watchlist_takes_tokens_and_symbols_once_each_in_order() -> None:
         "408065",
         "NFO:NIFTY26NOVFUT",
     )
+
+
+BUCKET = {"ARCHIVE_URL": "s3://bucket/a/prefix", "AWS_ACCESS_KEY_ID": "hush-id", "AWS_SECRET_ACCESS_KEY": "hush-key"}
+
+
+@pytest.mark.parametrize("missing", ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"])
+def test_a_bucket_needs_a_key(missing: str) -> None:
+    with pytest.raises(SettingError, match=f"wanted {missing}.* found it is not set") as refused:
+        load({name: value for name, value in BUCKET.items() if name != missing})
+    assert "hush" not in str(refused.value)
+
+
+def test_a_key_in_the_url_of_a_bucket_is_refused_and_not_shown() -> None:
+    with pytest.raises(SettingError, match="ARCHIVE_URL") as refused:
+        load({**BUCKET, "ARCHIVE_URL": "s3://id:hush@bucket/prefix"})
+    assert "hush" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "server", ["http://127.0.0.1:9000", "http://localhost", "http://[::1]:1", "https://minio.home"]
+)
+def test_a_bucket_is_asked_in_the_clear_on_this_machine_only(server: str) -> None:
+    assert load({**BUCKET, "AWS_ENDPOINT_URL": server}).aws_endpoint_url == server
+
+
+def test_a_bucket_of_another_machine_is_asked_in_the_clear_only_where_that_is_said() -> None:
+    away = {**BUCKET, "AWS_ENDPOINT_URL": "http://minio.home:9000"}
+    with pytest.raises(SettingError, match="AWS_ENDPOINT_URL"):
+        load(away)
+    assert load({**away, "AWS_ALLOW_HTTP": "true"}).aws_endpoint_url == "http://minio.home:9000"
+    assert load({**away, "ARCHIVE_URL": "file:///a/folder"}).aws_endpoint_url == "http://minio.home:9000"
 
 
 def test_an_empty_value_counts_as_not_set() -> None:
