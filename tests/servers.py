@@ -92,6 +92,18 @@ def empty_redis(server: Server) -> str:
     return server.url
 
 
+def redis_file(data_dir: Path) -> Path:
+    """Give the append-only file that Redis writes to now; since Redis 7 it lies in a folder of its own."""
+    files = [path for path in (data_dir / "redis").rglob("*.aof") if path.is_file()]
+    return max(files, key=lambda path: path.stat().st_mtime_ns)
+
+
+def cut_redis_file(data_dir: Path, cut_bytes: int) -> None:
+    """Cut the end off the append-only file, or all of it, as a power cut may."""
+    path = redis_file(data_dir)
+    os.truncate(path, max(0, path.stat().st_size - cut_bytes))
+
+
 def with_database(url: str, name: str) -> str:
     """Return the URL with another database name."""
     return urlunsplit(urlsplit(url)._replace(path=f"/{name}"))

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Self
 from events import codec
 from events.archive import Archive
 from events.event import Event, Recorded
-from events.messages import Connected, Gap, Message, pack, unpack
+from events.messages import Connected, Gap, Lost, Message, pack, unpack
 from events.reader import Reader
 from events.redis_log import RedisLog
 from ops.sandbox import journal
@@ -26,6 +26,7 @@ from tests.patience import PATIENCE_SECONDS
 
 STREAM = "ticks-sandbox-1"
 TOKEN_NAME = "sandbox/access_token"
+FOR_EVER_NS = 1 << 62
 
 
 @contextlib.asynccontextmanager
@@ -138,7 +139,7 @@ def account(settings: Settings, *logs: Sequence[Recorded]) -> Account:
     by_port = _sent(settings.bahi_data_dir)
     stored, lost = 0, list[Sent]()
     for heard in logs:
-        gaps = [unpack(event, Gap) for event in heard if event.type == "feed.gap.v1"]
+        gaps = _gaps(heard)
         for port, frames in _received(heard).items():
             sent = by_port.pop(port, [])
             told = [(len(frame.payload), zlib.crc32(frame.payload)) for frame in frames]
@@ -150,6 +151,15 @@ def account(settings: Settings, *logs: Sequence[Recorded]) -> Account:
             lost += rest
     assert not any(by_port.values()), "every socket is told of in the log"
     return Account(stored, lost)
+
+
+def _gaps(heard: Sequence[Recorded]) -> list[Gap]:
+    """Give the declared gaps; a loss at the end is one that lasts: the ticker's own end, until the next one's start."""
+    told = [event for event in heard if event.type in ("feed.lost.v1", "feed.gap.v1")]
+    gaps = [unpack(event, Gap) for event in told if event.type == "feed.gap.v1"]
+    if told and told[-1].type == "feed.lost.v1":
+        gaps.append(Gap(from_ns=unpack(told[-1], Lost).from_ns, to_ns=FOR_EVER_NS, reason="it lasts"))
+    return gaps
 
 
 def _sent(data_dir: Path) -> dict[int, list[Sent]]:

@@ -9,6 +9,7 @@ import pytest
 
 from ops.embedded.server import start
 from tests.acceptance.test_exactly_once import SETTINGS, flowing, settle, tell
+from tests.servers import cut_redis_file, redis_file
 from tests.stack import TICK_STREAM, Stack, select_nothing
 
 AOF_TAIL_BYTES = 64 * 1024
@@ -66,11 +67,9 @@ def test_a_server_away_for_half_a_minute(
         no_gap(stack, record_property)
 
 
-def cut_aof(stack: Stack) -> None:
-    """Cut the last 64 KB off Redis' append-only file."""
-    files = [each for each in (stack.data_dir / "redis").rglob("*.aof") if each.stat().st_size > AOF_TAIL_BYTES]
-    newest = max(files, key=lambda each: each.stat().st_mtime)
-    os.truncate(newest, newest.stat().st_size - AOF_TAIL_BYTES)
+def aof_bytes(stack: Stack) -> int:
+    """Give the size of Redis' append-only file; a slow disk lets it grow late."""
+    return redis_file(stack.data_dir).stat().st_size
 
 
 @pytest.mark.parametrize("held_back", [False, pytest.param(True, marks=pytest.mark.prove)])
@@ -81,11 +80,12 @@ def test_redis_with_its_tail_cut_off(
     with Stack(data_dir, **SETTINGS) as stack:
         stack.start_all()
         flowing(stack)
+        stack.wait("the file has a tail to lose", lambda: aof_bytes(stack) > AOF_TAIL_BYTES)
         if held_back:  # then what Redis loses is in no table yet
             stack.signal("project", signal.SIGSTOP)
             select_nothing(LATE_SECONDS)
         stop_server(stack, "redis")
-        cut_aof(stack)
+        cut_redis_file(stack.data_dir, AOF_TAIL_BYTES)
         start_server(stack, "redis")
         stack.signal("project", signal.SIGCONT)
         no_gap(stack, record_property)

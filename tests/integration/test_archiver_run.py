@@ -23,6 +23,7 @@ from tests.entries import event
 from tests.patience import PATIENCE_SECONDS
 
 ROLL_BYTES = 600
+WHOLE_BYTES = 1 << 40
 
 
 @pytest.fixture(autouse=True)
@@ -135,7 +136,7 @@ async def test_a_redis_that_comes_back_empty_is_filled_and_trimmed(tmp_path: Pat
             server.process.kill()
             server.process.wait()
             await say(writer, 51, 150)
-            (data_dir / "redis" / "appendonly.aof").unlink()
+            servers.cut_redis_file(data_dir, WHOLE_BYTES)
             server = start(server.launch)
             while (await log.last("requests"))[0] < writer.last:
                 await taken_by_redis(writer)

@@ -79,9 +79,7 @@ class Chaos:
         if dice < 0.02:
             self.server.process.kill()
             self.server.process.wait()
-            aof = self.data_dir / "redis" / "appendonly.aof"
-            with aof.open("r+b") as file:
-                file.truncate(max(0, aof.stat().st_size - self.random.choice([0, 1, 50, 500, 5000])))
+            servers.cut_redis_file(self.data_dir, self.random.choice([0, 1, 50, 500, 5000]))
             self.server = start(self.server.launch)
         elif dice < 0.1:
             with redis.Redis.from_url(self.server.url) as client:

@@ -108,7 +108,8 @@ async def test_a_socket_that_froze_half_open_is_found_out_and_replaced(settings:
 async def test_a_quiet_market_is_not_a_dead_socket(settings: Settings, watcher: Watcher) -> None:
     async with market(settings) as exchange:
         await bring_token(settings, exchange)
-        async with Running(settings, Bounds(silence_seconds=2.5)):
+        # Heartbeats come each second; the limit leaves room for a machine that is slow to send one.
+        async with Running(settings, Bounds(silence_seconds=4.5)):
             await watcher.until(seen(frame=5))
             for connection in exchange.hub:
                 connection.subscriptions.modes.clear()
@@ -194,9 +195,9 @@ async def test_at_the_bound_the_socket_waits_and_nothing_is_lost(settings: Setti
             await watcher.until(seen(frame=1_500))
     assert held._value.get() > before
     heard = await watcher.all()
-    lost = account(settings, heard[: last_of("frame", heard).n]).lost
     assert count("gap", heard) == 0
-    assert all(each.sent_ns >= 0 for each in lost)
+    assert count("lost", heard) == 1, "by its own end"
+    assert account(settings, heard).stored == count("frame", heard)
 
 
 async def test_texts_are_stored_and_odd_ones_do_no_harm(settings: Settings, watcher: Watcher) -> None:

@@ -17,7 +17,7 @@ from projectors.projector import Projection
 from projectors.ticks import TICKS, TickProjector
 from runtime.errors import BadEvent
 from sql import migrate
-from sql.store import Rows, Store
+from sql.store import Lease, Rows, Store
 from tests.entries import START_NS
 from tests.frames import INFY, SECOND_NS, STREAM, Packet, frame, recorded
 from tests.loops import Desk, Running, ask
@@ -171,14 +171,21 @@ async def test_two_processes_share_the_work_without_doubling(desk: Desk) -> None
     assert await stored(desk.database_url) == twice(range(1, 10))
 
 
+async def stolen(thief: Store, url: str) -> Lease:
+    """Let the lease's time be over and take the pair, before its owner renews it."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while True:
+            await ask(url, "update projection_checkpoints set lease_until = '-infinity'")
+            if lease := await thief.acquire("ticks", STREAM):
+                return lease
+
+
 async def test_an_owner_taken_over_writes_nothing_more_and_waits_for_its_turn(desk: Desk) -> None:
     thief = Store(desk.database_url)
     async with desk.running(TICKS, STREAM) as running:
         await desk.write(frames(1, 3))
         await running.reached(3)
-        await ask(desk.database_url, "update projection_checkpoints set lease_until = '-infinity'")
-        lease = await thief.acquire("ticks", STREAM)
-        assert lease is not None
+        lease = await stolen(thief, desk.database_url)
         await desk.write(frames(4, 6))
         await running.turned(State.FREE)
         assert await stored(desk.database_url) == twice(range(1, 4))

@@ -17,6 +17,7 @@ from events.reader import Reader
 from events.segment import Chunk
 from events.spool import Spool, spool_files
 from runtime.errors import ArchiveConflict, ArchiveRotten, SpoolMismatch, Unreachable
+from tests.cut_off import cut_off
 from tests.entries import STREAM, entries, entry, numbers
 from tests.shelves import BucketPlace, FolderPlace, Place
 from tests.small_disk import filled, small_disk
@@ -275,17 +276,14 @@ async def test_a_full_archive_is_waited_for(tmp_path: Path, spool: Spool, near: 
 async def test_a_round_that_is_cut_off_anywhere_is_mended_by_the_next(
     spool: Spool, near: MemoryLog, far: Archive
 ) -> None:
-    """Cut off after each of its steps: a new one finds the log whole and goes on."""
+    """Cut off in each of its waits: a new one finds the log whole and goes on."""
     await taken(near, 50)
     reader = Reader(near, far)
-    for steps in range(60):
+    wait, was_cut = 0, True
+    while was_cut:
+        wait += 1
         archiver = Archiver(spool.folder, near, far, NOTHING)
-        work = asyncio.create_task(archiver.round())
-        for _ in range(steps):
-            await asyncio.to_thread(int)
-        work.cancel()
-        await asyncio.wait([work])
-        assert work.cancelled() or work.exception() is None
+        was_cut = await cut_off(archiver.round(), wait)
         archiver.close()
         assert [each.n for each in await reader.read(STREAM, 0, limit=50)][:1] == [1]
         held = spooled(spool)

@@ -104,7 +104,7 @@ async def test_a_redis_that_lost_the_tail_of_its_file_is_filled_again(
             server.process.kill()
             server.process.wait()
             saying = asyncio.create_task(say(writer, 101, 150))
-            cut_tail(data_dir / "redis" / "appendonly.aof", cut_bytes)
+            servers.cut_redis_file(data_dir, cut_bytes)
             await saying
             assert writer.unsent >= 50
             server = start(server.launch)
@@ -115,12 +115,6 @@ async def test_a_redis_that_lost_the_tail_of_its_file_is_filled_again(
     finally:
         await log.close()
         server.stop()
-
-
-def cut_tail(aof: Path, cut_bytes: int) -> None:
-    """Cut the end of an append-only file, as a power cut does."""
-    with aof.open("r+b") as file:
-        file.truncate(max(0, aof.stat().st_size - cut_bytes))
 
 
 async def ended(log: RedisLog) -> tuple[int, bytes | None]:
