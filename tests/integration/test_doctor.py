@@ -30,6 +30,12 @@ pytestmark = pytest.mark.anyio
 DAY_SECONDS = 86_400
 
 
+@pytest.fixture(autouse=True)
+def _watched_shortly(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ops.doctor.projections.STILL_SECONDS", 0.1)
+    monkeypatch.setattr("ops.doctor.examine.LOOK_SECONDS", 0.1)
+
+
 @pytest.fixture
 def ready(settings: Settings) -> Settings:
     """Give settings on a port that is free."""

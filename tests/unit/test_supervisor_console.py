@@ -6,8 +6,17 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from io import StringIO
 
+import pytest
+
 from ops.supervisor import console
 from ops.supervisor.console import LINES_WAITING_MAX, Console, LineSplitter
+from tests.patience import PATIENCE_SECONDS
+
+
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait for the printing thread as long as it takes."""
+    monkeypatch.setattr("ops.supervisor.console.FLUSH_SECONDS_MAX", PATIENCE_SECONDS)
 
 
 def test_lines_carry_the_name_of_their_program() -> None:
