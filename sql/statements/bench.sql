@@ -7,3 +7,7 @@ select instrument_token, date_trunc('minute', time) as bucket,
        (array_agg(last_price order by n desc))[1] as close, max(volume) - min(volume) as volume,
        (array_agg(oi order by n desc))[1] as oi, count(*) as tick_count
 from ticks group by 1, 2
+
+-- tick_bytes: what the ticks take on disk, without and with their indexes: what the archive's size is measured against
+select sum(pg_table_size(relid))::bigint as heap, sum(pg_total_relation_size(relid))::bigint as with_indexes
+from pg_partition_tree('ticks') where isleaf
