@@ -9,13 +9,14 @@ from api.live import Live
 from api.login_code import LoginCodes
 from api.page import Page
 from api.prices import Prices
-from api.requests import AskCheckpoints, Requests
+from api.requests import Requests
 from api.status import Watch
 from api.tables import Tables
 from api.tickets import Tickets
 from events.archive import Archive
 from events.log import Log
 from events.reader import Reader
+from events.takeover import Fence
 from runtime.clock import Clock, SystemClock
 from runtime.errors import Unreachable
 from runtime.settings import Settings
@@ -48,7 +49,7 @@ def make(settings: Settings, log: Log, clock: Clock | None = None) -> Parts:
     clock = clock or SystemClock()
     tables = Tables(settings)
     live = Live(Reader(log, Archive.at(settings)), Prices(), clock)
-    requests = Requests(settings, log, Archive.at(settings), clock, _ask_checkpoints(settings))
+    requests = Requests(settings, log, Archive.at(settings), clock, _fence(settings))
     far = Archive.at(settings)
     return Parts(
         settings=settings,
@@ -66,10 +67,10 @@ def make(settings: Settings, log: Log, clock: Clock | None = None) -> Parts:
     )
 
 
-def _ask_checkpoints(settings: Settings) -> AskCheckpoints:
-    async def ask(stream: str) -> int:
+def _fence(settings: Settings) -> Fence:
+    async def fence(stream: str) -> dict[str, int]:
         if settings.database_url is None:
             raise Unreachable("a database", "DATABASE_URL is not set", "set it, or start everything with bahi up")
-        return await checkpoints.highest(settings.database_url, stream)
+        return await checkpoints.fence(settings.database_url, stream)
 
-    return ask
+    return fence

@@ -7,7 +7,6 @@ States: opening (waits, where the stream is new, until every store has said so) 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -17,9 +16,10 @@ from events.archive import Archive
 from events.log import Log
 from events.messages import Subscribe, Sync, Unsubscribe, pack
 from events.spool import Spool
+from events.takeover import Fence
 from events.writer import Writer
 from runtime.clock import Clock
-from runtime.errors import BadInput, Halt, SpoolMismatch, Unreachable
+from runtime.errors import BadInput, Halt, SpoolMismatch, TakeoverDue, Unreachable
 from runtime.log import get
 from runtime.settings import Settings
 
@@ -32,7 +32,6 @@ KEYS_MAX = 10_000  # idempotency keys remembered; the consumer of the log knows 
 KEY_CHARACTERS_MAX = 200
 
 Request = Subscribe | Unsubscribe | Sync
-AskCheckpoints = Callable[[str], Awaitable[int]]
 
 _log = get("requests")
 
@@ -47,10 +46,10 @@ class Taken(msgspec.Struct, frozen=True):
 class Requests:
     """The writer of the requests stream."""
 
-    def __init__(self, settings: Settings, log: Log, archive: Archive, clock: Clock, ask: AskCheckpoints) -> None:
+    def __init__(self, settings: Settings, log: Log, archive: Archive, clock: Clock, fence: Fence) -> None:
         """Open nothing yet; `run` does."""
         self._settings = settings
-        self._near, self._far, self._clock, self._ask = log, archive, clock, ask
+        self._near, self._far, self._clock, self._fence = log, archive, clock, fence
         self._writer: Writer | None = None
         self._by_key: dict[str, tuple[bytes, asyncio.Future[Taken]]] = {}
         self._decided = asyncio.Event()  # open, or closed for good
@@ -59,15 +58,24 @@ class Requests:
     async def run(self, stop: asyncio.Event) -> None:
         """Own a stream until the stop. A stream that cannot be written closes requests, and nothing else."""
         try:
-            writer = await self._open(await asyncio.to_thread(self._take_spool), stop)
-            if writer is not None:
-                self._writer, self.shut = writer, None
-                self._decided.set()
-                await self._write(writer, stop)
+            while not stop.is_set():
+                await self._own(stop)
         except Halt as error:
             self.shut = f"wanted {error.wanted}; found {error.found}; {error.remedy}"
             self._decided.set()
             _log.error("requests_closed", wanted=error.wanted, found=error.found, remedy=error.remedy)
+
+    async def _own(self, stop: asyncio.Event) -> None:
+        """Open the stream and write until the stop, or until the log refuses it: the next opening takes it over."""
+        writer = await self._open(await asyncio.to_thread(self._take_spool), stop)
+        if writer is None:
+            return
+        self._writer, self.shut = writer, None
+        self._decided.set()
+        try:
+            await self._write(writer, stop)
+        except TakeoverDue as error:
+            _log.error("requests_refused", wanted=error.wanted, found=error.found, remedy=error.remedy)
 
     async def _write(self, writer: Writer, stop: asyncio.Event) -> None:
         running = asyncio.ensure_future(writer.run())
@@ -76,10 +84,10 @@ class Requests:
             if running.done():
                 await running
             await writer.drained()
-        except* Halt as group:
+        except* (Halt, TakeoverDue) as group:
             raise _first_error(group) from None
         finally:
-            self._writer, self.shut = None, "the API is stopping"
+            self._writer, self.shut = None, "the API is stopping" if stop.is_set() else "the request log is taken over"
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
             await writer.close()
@@ -103,7 +111,7 @@ class Requests:
                 self._near,
                 self._far,
                 self._clock,
-                self._ask,
+                self._fence,
                 roll_bytes=self._settings.spool_file_bytes,
                 roll_seconds=self._settings.spool_file_seconds,
             )
@@ -177,7 +185,7 @@ async def _first_of(work: "asyncio.Future[Writer] | asyncio.Future[None]", stop:
         stopping.cancel()
 
 
-def _first_error(group: BaseExceptionGroup[Halt]) -> BaseException:
+def _first_error(group: BaseExceptionGroup[Halt | TakeoverDue]) -> BaseException:
     error: BaseException = group
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]

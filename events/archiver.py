@@ -20,8 +20,8 @@ The archive holds other content under an n: `ArchiveConflict`. It is damaged, or
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
-from contextlib import aclosing
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import aclosing, contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -31,11 +31,10 @@ from events import codec, disk
 from events.archive import Archive
 from events.log import Log
 from events.segment import Chunk, Index
-from events.spool import SpoolFile, closed_files, spool_files
+from events.spool import SpoolFile, closed_files, spool_files, take_archive_lock
 from runtime.errors import ArchiveConflict, ArchiveRotten, SpoolMismatch, Unreachable
 from runtime.waiting import in_thread
 
-LOCK_NAME = "archive.lock"
 NS_PER_SECOND = 1_000_000_000
 
 T = TypeVar("T")
@@ -71,41 +70,40 @@ def kept_from(newest_first: Iterable[Chunk], window: Window) -> int:
 
 
 class Archiver:
-    """The one archiver of a spool folder on this host. Its verbs: round, close."""
+    """The one archiver of a spool folder on this host. Its verb: round."""
 
     def __init__(
         self, folder: Path, log: Log, archive: Archive, window: Window, turn: asyncio.Semaphore | None = None
     ) -> None:
-        """Take the folder's archive lock. Raises Unreachable where another process has it.
+        """Nothing is read before `round`.
 
         `turn` is held while a file is in memory: streams that share one hold one file at a time.
         """
         self.stream = folder.name
         self._folder, self._log, self._archive, self._window = folder, log, archive, window
         self._turn = turn or asyncio.Semaphore(1)
-        self._lock = _locked(folder / LOCK_NAME)
         self._swept = False
         self._archived = -1  # as last seen
         self._windowed = -1  # the archived n for which `_window_from` was found
         self._window_from = 1
 
     async def round(self) -> Round:
-        """Archive the oldest closed file if it is due, and trim. Raises Unreachable, ArchiveConflict, SpoolMismatch."""
-        if not self._swept:
-            await self._archive.sweep(self.stream)
-            self._swept = True
-        due = await self._due()
-        segment = None
-        if due:
-            async with self._turn:
-                segment = await self._copy(*due[0])
-        if due or self._archived < 0:  # nobody else puts segments of this stream, and each listing of a bucket costs
-            self._archived = await self._archive.last(self.stream)
-        return Round(self._archived, await self._trim(), segment, more=len(due) > 1)
+        """Archive the oldest closed file if it is due, and trim, while holding the folder's archive lock.
 
-    def close(self) -> None:
-        """Let go of the lock."""
-        disk.close(self._lock)
+        Raises Unreachable, also where another archiver or a takeover is at work; ArchiveConflict, SpoolMismatch.
+        """
+        with _locked(self._folder):
+            if not self._swept:
+                await self._archive.sweep(self.stream)
+                self._swept = True
+            due = await self._due()
+            segment = None
+            if due:
+                async with self._turn:
+                    segment = await self._copy(*due[0])
+            if due or self._archived < 0:  # nobody else puts segments of this stream, and a bucket's listings cost
+                self._archived = await self._archive.last(self.stream)
+            return Round(self._archived, await self._trim(), segment, more=len(due) > 1)
 
     async def _due(self) -> list[tuple[SpoolFile, int]]:
         """Give the closed files that Redis has all of, oldest first."""
@@ -187,16 +185,16 @@ class Archiver:
             raise _away(self._folder, error) from error
 
 
-def _locked(path: Path) -> int:
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
     try:
-        lock = disk.lock(path)
+        lock = take_archive_lock(folder)
     except OSError as error:
-        raise _away(path.parent, error) from error
-    if lock is None:
-        raise Unreachable(
-            f"to be the one archiver of {path.parent}", "another process that has its lock", "one is enough: stop one"
-        )
-    return lock
+        raise _away(folder, error) from error
+    try:
+        yield
+    finally:
+        disk.close(lock)
 
 
 def _away(folder: Path, error: OSError) -> Unreachable:

@@ -116,6 +116,51 @@ def create_only(path: Path, content: bytes, beside: Path) -> bool:
     return free
 
 
+class Beside:
+    """A file that is being written beside its place, piece by piece; made by `beside`."""
+
+    def __init__(self, path: Path) -> None:
+        """Begin an empty one, over what a crash may have left. Raises Unreachable on a full disk."""
+        self.path = path
+        self._beside = path.with_name(path.name + BESIDE_SUFFIX)
+        with _room_for(0, path.parent):
+            self._handle = os.open(self._beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+
+    def append(self, content: bytes) -> None:
+        """Write at its end. Raises Unreachable on a full disk."""
+        append(self._handle, content, self._beside)
+
+    def publish(self) -> None:
+        """Bring it to its place, whole and durable when this returns."""
+        os.fdatasync(self._handle)
+        move(self._beside, self.path)
+
+    def close(self) -> None:
+        """Give back the room of one that was not published."""
+        os.close(self._handle)
+        with suppress(FileNotFoundError):
+            os.unlink(self._beside)
+
+
+@contextmanager
+def beside(path: Path) -> Iterator[Beside]:
+    """Give a file to write beside `path`; nothing is left of it where `publish` is not reached."""
+    file = Beside(path)
+    try:
+        yield file
+    finally:
+        file.close()
+
+
+def move(path: Path, to: Path) -> None:
+    """Give a file another name on the same disk, durably. Raises Unreachable on a full disk."""
+    with _room_for(0, to.parent):
+        os.replace(path, to)
+        sync_folder(to.parent)
+        if to.parent != path.parent:
+            sync_folder(path.parent)
+
+
 def open_end(path: Path) -> int:
     """Give a handle that appends to a file and can cut it."""
     return os.open(path, os.O_RDWR | os.O_APPEND)

@@ -79,11 +79,16 @@ class Gap(Message, frozen=True, tag="feed.gap.v1"):
 
 
 class Takeover(Message, frozen=True, tag="log.takeover.v1"):
-    """A writer opened the stream: on which host, which n it filled with tombstones, at which checkpoints."""
+    """A writer opened the stream, or took it over.
+
+    host: on which it runs. tombstones: the n that no store had any more, as ranges with both ends. lost: how many these
+    are. checkpoints: how far each projector had come. Whatever else was only on the lost disk is lost, too.
+    """
 
     host: str
-    tombstones: list[int]
+    tombstones: list[tuple[int, int]]
     checkpoints: dict[str, int]
+    lost: int = 0
 
 
 class Tombstone(Message, frozen=True, tag="log.tombstone.v1"):

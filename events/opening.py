@@ -1,47 +1,76 @@
-"""How a writer finds its place when it starts, and when it must not start (design rule 7).
+"""How a writer finds its place when it starts (design rule 7).
 
-A spool that holds records goes on behind them, where it fits to the archive: it holds all that is not archived, and
-nothing less. An empty one begins a stream, but only a stream that Redis, archive and checkpoints all answer not to
-know; until all have answered the writer waits, and says for which. Everything else is a `SpoolMismatch`: a disk is
-missing, or forgot, and numbers would be given twice.
+stopped          refused twice in a row: somebody else writes; a person must look first
+refused          the last run was refused by the log: take the stream over
+rotten           a bad record that had been synced: take it over
+apart            it does not hold all that the archive lacks, or ends below it: take it over
+empty            a stream that is new, or a disk that is: taken over in any case, after all stores have answered
+whole            a torn tail is cut, and it goes on behind its last record
 """
 
 import asyncio
-import socket
-from collections.abc import Awaitable, Callable
 
 from events.archive import Archive
-from events.event import Event
 from events.log import Log
-from events.messages import Takeover, pack
 from events.spool import Spool
+from events.standing import NAME, Standing, read
+from events.takeover import Fence, settle, take_over
 from runtime.clock import Clock
-from runtime.complaints import Complaints
 from runtime.errors import SpoolMismatch, Unreachable
 from runtime.log import get
-from runtime.waiting import Backoff
-
-AskCheckpoints = Callable[[str], Awaitable[int]]  # the highest n that any projector has of a stream; raises Unreachable
+from runtime.waiting import in_thread
 
 _log = get("writer")
 
 
-async def takeover(spool: Spool, log: Log, archive: Archive, checkpoints: AskCheckpoints, clock: Clock) -> Event:
-    """Give the event that opens a stream which no store knows. Raises SpoolMismatch where one does."""
-    stream = spool.stream
+async def open_spool(spool: Spool, near: Log, far: Archive, fence: Fence, clock: Clock) -> bool:
+    """Make the spool ready to be written behind its last record; say whether its place behind the archive was seen.
 
-    async def in_redis() -> int:
-        return (await log.last(stream))[0]
+    Raises SpoolMismatch where the writer must not start.
+    """
+    standing = await in_thread(lambda: _settled(spool, clock))
+    if standing is not None and standing.state == "stopped":
+        raise SpoolMismatch(
+            f"to be the only writer of {spool.stream}",
+            f"it was refused again after a takeover: {standing.why}",
+            f"stop the other writer, remove {spool.folder / NAME}, then start again; see docs/durability.md",
+        )
+    why = standing.why if standing is not None and standing.state == "refused" else None
+    seen = False
+    if why is None:
+        why, seen = await _look(spool, far)
+    if why is None:
+        return seen
+    done = await take_over(spool, near, far, fence, clock, why)
+    await in_thread(spool.load)
+    if done.n == 1 and not done.again:
+        return True  # the stream was new
+    _log.error("stream_taken_over", stream=spool.stream, why=why, n=done.n, lost=done.lost, again=done.again)
+    # Closed by a younger file it goes to the archive soon, where readers find what Redis can no longer be given.
+    await in_thread(lambda: spool.begin(spool.last + 1))
+    return True
 
-    known = {
-        "the checkpoints": await _asked("the checkpoints", stream, lambda: checkpoints(stream)),
-        "Redis": await _asked("Redis", stream, in_redis),
-        "the archive": await _asked("the archive", stream, lambda: archive.last(stream)),
-    }
-    if any(known.values()):
-        said = ", ".join(f"{who} up to {n}" for who, n in known.items() if n)
-        raise mismatch(spool, f"an empty spool in {spool.folder}, though the stream is known to {said}")
-    return pack(Takeover(host=socket.gethostname(), tombstones=[], checkpoints={}), clock.now_ns())
+
+def _settled(spool: Spool, clock: Clock) -> Standing | None:
+    """Finish a takeover that a crash left behind; give how the writer stands then."""
+    standing = read(spool.folder)
+    refused = standing is not None and standing.state == "refused"
+    settle(spool.folder, Standing("taken over", clock.now_ns(), standing.why) if standing and refused else None)
+    return read(spool.folder)
+
+
+async def _look(spool: Spool, far: Archive) -> tuple[str | None, bool]:
+    """Load the spool; say why it cannot simply go on, if so, and whether the archive was asked."""
+    try:
+        if not await in_thread(spool.load):
+            return f"the spool in {spool.folder} is empty", False
+        await behind_archive(spool, far)
+    except SpoolMismatch as error:
+        return error.found, False
+    except Unreachable as error:
+        _log.warning("archive_unreachable", stream=spool.stream, found=error.found)
+        return None, False
+    return None, True
 
 
 async def behind_archive(spool: Spool, archive: Archive) -> None:
@@ -57,18 +86,4 @@ async def behind_archive(spool: Spool, archive: Archive) -> None:
 
 def mismatch(spool: Spool, found: str) -> SpoolMismatch:
     """Give the error of a spool that is not what the other stores say that it must be."""
-    return SpoolMismatch(
-        f"the spool of {spool.stream} to hold all that is not archived",
-        found,
-        f"bring back the folder {spool.folder} or the archive, whichever is not as it was; see docs/durability.md",
-    )
-
-
-async def _asked(who: str, stream: str, ask: Callable[[], Awaitable[int]]) -> int:
-    backoff, complaints = Backoff(), Complaints(_log.bind(stream=stream, waits_for=who))
-    while True:
-        try:
-            return await ask()
-        except Unreachable as error:
-            complaints.say("stream_opening_waits", found=error.found, remedy=error.remedy)
-            await backoff.wait()
+    return SpoolMismatch(f"the spool of {spool.stream} to hold all that is not archived", found, "it is taken over")

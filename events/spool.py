@@ -4,6 +4,7 @@ Promise: what `write` and `sync` returned for is on the disk, in order, dense in
 archive.
 
     <data>/spool/<stream>/lock                        held by the one writer (design rule 1)
+    <data>/spool/<stream>/archive.lock                held for a round of the archiver, or for a takeover
     <data>/spool/<stream>/00000000000000000001.spool  the first n of the file is its name
     <data>/spool/<stream>/00000000000000018204.spool  a file is closed when a younger one exists
 
@@ -37,10 +38,11 @@ import msgspec
 
 from events import codec, disk
 from events.event import EVENT_BYTES_MAX
-from runtime.errors import SpoolMismatch
+from runtime.errors import SpoolMismatch, Unreachable
 
 MAGIC = b"BAHISPL1"
 SUFFIX = ".spool"
+ARCHIVE_LOCK = "archive.lock"
 NAME_DIGITS = 20  # names sort as numbers up to 2^64
 NAME_PATTERN = "[0-9]" * NAME_DIGITS
 NAME = re.compile(NAME_PATTERN + re.escape(SUFFIX))
@@ -166,6 +168,19 @@ def closed_files(folder: Path) -> list[tuple[SpoolFile, int]]:
 def spool_files(folder: Path) -> list[SpoolFile]:
     """Give the files of a spool folder, oldest first."""
     return [SpoolFile(folder / name) for name in disk.names(folder) if NAME.fullmatch(name)]
+
+
+def take_archive_lock(folder: Path) -> int:
+    """Take the lock that archivers hold for each round, and takeovers; to be let go by `disk.close`.
+
+    Raises Unreachable while another one has it, OSError where there is no such folder.
+    """
+    lock = disk.lock(folder / ARCHIVE_LOCK)
+    if lock is None:
+        raise Unreachable(
+            f"to be the one archiver of {folder}", "another one that has its lock", "one is enough: stop one"
+        )
+    return lock
 
 
 class Spool:

@@ -14,8 +14,9 @@ States of the send loop:
 
 Failures. Redis slow or gone: the spool goes on, sending is tried again for ever with growing waits. Redis lost its
 tail or everything: ASKING finds the lower last n and sends again from there; what is archived already is jumped.
-Redis holds another content, or more than the disk: `LogRefused` or `SpoolMismatch` ends the process, because two
-writers are at work or a disk forgot. The disk is full: nothing is accepted until there is room, and the caller waits.
+Redis holds another content, or more than the disk: two writers are at work or a disk forgot. `TakeoverDue` ends this
+writer and the next start takes the stream over (`events.takeover`); refused again after that, it is `SpoolMismatch` and
+it starts no more. The disk is full: nothing is accepted until there is room, and the caller waits.
 The archive is away: no feed waits for it, but where Redis is empty and nobody else can tell what is missing.
 """
 
@@ -27,11 +28,13 @@ from events import codec
 from events.archive import Archive
 from events.event import Event
 from events.log import Log
-from events.opening import AskCheckpoints, behind_archive, mismatch, takeover
+from events.opening import behind_archive, mismatch, open_spool
 from events.spool import Spool
+from events.standing import refused
+from events.takeover import Fence
 from runtime import metrics
 from runtime.clock import Clock
-from runtime.errors import Unreachable
+from runtime.errors import BahiError, LogRefused, SpoolMismatch, TakeoverDue, Unreachable
 from runtime.log import get
 from runtime.waiting import Backoff, in_thread
 
@@ -76,25 +79,19 @@ class Writer:
         log: Log,
         archive: Archive,
         clock: Clock,
-        checkpoints: AskCheckpoints,
+        fence: Fence,
         *,
         roll_bytes: int,
         roll_seconds: int,
     ) -> "Writer":
-        """Take up the stream of `spool` where it stands, or begin a new one with an empty log.takeover at n = 1.
+        """Take up the stream of `spool` where it stands, or take it over; a new one begins with a log.takeover.
 
-        Raises SpoolMismatch where the spool is missing or behind though the stream is known elsewhere. Waits, saying
-        for which, until all stores have answered, but only where the spool is empty.
+        Raises SpoolMismatch where another writer is at work. Waits, saying for which, until all stores have answered,
+        but only where the stream is taken over.
         """
         writer = cls(spool, log, archive, clock, roll_bytes, roll_seconds)
-        if await asyncio.to_thread(spool.load):
-            writer.last = spool.last
-            await writer._see_archive(needed=False)
-            return writer
-        opening = await takeover(spool, log, archive, checkpoints, clock)
-        if spool.first == 0:
-            await in_thread(lambda: spool.begin(1))
-        await writer._commit([codec.encode(1, opening)])
+        writer._archive_seen = await open_spool(spool, log, archive, fence, clock)
+        writer.last = spool.last
         return writer
 
     @property
@@ -119,7 +116,7 @@ class Writer:
         return await done
 
     async def run(self) -> None:
-        """Commit and send until cancelled. Raises Halt where going on would lose or double something."""
+        """Commit and send until cancelled. Raises TakeoverDue, or Halt where a new start would not help either."""
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._commit_loop())
@@ -236,6 +233,20 @@ class Writer:
                 metrics.LOG_FAILURES.labels(self.stream).inc()
                 self._tell_reached(False, found=error.found)
                 await backoff.wait()
+            except (LogRefused, SpoolMismatch) as error:
+                raise await self._refused(error) from error
+
+    async def _refused(self, error: BahiError) -> BahiError:
+        """Remember the refusal for the next start; give the error that ends this run."""
+        why = f"wanted {error.wanted}; found {error.found}"
+        standing = await in_thread(lambda: refused(self._spool.folder, why, self._clock.now_ns()))
+        if standing.state == "stopped":
+            return SpoolMismatch(
+                f"to be the only writer of {self.stream}",
+                f"a refusal again after a takeover: {error.found}",
+                "stop the other writer; see docs/durability.md",
+            )
+        return TakeoverDue(error.wanted, error.found, f"at its next start {self.stream} is taken over")
 
     def _tell_reached(self, reached: bool, found: str = "") -> None:
         if reached != self.reaches_log:

@@ -52,10 +52,9 @@ class _Tender:
     """One stream's loop."""
 
     def __init__(self, folder: Path, log: RedisLog, archive: Archive, window: Window, turn: asyncio.Semaphore) -> None:
-        self._parts = (folder, log, archive, window, turn)
         self._stream = folder.name
         self._complaints = Complaints(_log.bind(stream=folder.name))
-        self._archiver: Archiver | None = None
+        self._archiver = Archiver(folder, log, archive, window, turn)
         self._backoff = Backoff()
 
     async def run(self, stop: Stop) -> None:
@@ -68,8 +67,6 @@ class _Tender:
             asked.cancel()
             rounds.cancel()
             await asyncio.wait((rounds,))
-            if self._archiver is not None:
-                self._archiver.close()
         if not rounds.cancelled():
             rounds.result()
 
@@ -80,8 +77,6 @@ class _Tender:
     async def _round(self) -> float:
         """Do a round, or say why not; give the seconds to the next one."""
         try:
-            if self._archiver is None:
-                self._archiver = Archiver(*self._parts)
             done = await self._archiver.round()
         except Unreachable as error:
             self._complaints.say("archive.waits", wanted=error.wanted, found=error.found, remedy=error.remedy)

@@ -3,7 +3,7 @@
 import functools
 from collections.abc import Awaitable, Callable
 
-from events.opening import AskCheckpoints
+from events.takeover import Fence
 from ops.embedded.discover import BOTH, connect_settings
 from runtime import lifecycle, settings
 from runtime.lifecycle import Stop
@@ -20,9 +20,9 @@ def run(name: str, work: Callable[[Settings, Stop], Awaitable[None]], needs: tup
     return lifecycle.run(name, lambda stop: work(ready, stop), ready)
 
 
-def ask_checkpoints(settings: Settings) -> AskCheckpoints:
-    """Give the question that a writer asks before it opens a stream anew; writers themselves stay clear of SQL."""
+def fence(settings: Settings) -> Fence:
+    """Give what a writer asks of the checkpoints at a takeover; writers themselves stay clear of SQL."""
     from sql import checkpoints
 
     assert settings.database_url is not None, "connect_settings has seen to it"
-    return functools.partial(checkpoints.highest, settings.database_url)
+    return functools.partial(checkpoints.fence, settings.database_url)

@@ -11,10 +11,10 @@ from datetime import UTC, datetime
 from events.archive import Archive
 from events.event import Recorded
 from events.messages import Sync, unpack
-from events.opening import AskCheckpoints
 from events.reader import Reader
 from events.redis_log import RedisLog
 from events.spool import Spool
+from events.takeover import Fence
 from events.writer import Writer
 from producers import requests
 from producers.kite import dump
@@ -152,7 +152,7 @@ class Worker:
             self._complaints.heal("sync.state_not_kept")
 
 
-async def run(settings: Settings, stop: Stop, checkpoints: AskCheckpoints) -> None:
+async def run(settings: Settings, stop: Stop, fence: Fence) -> None:
     """Run the worker for the first broker in BROKER until the stop."""
     if settings.redis_url is None:
         raise SettingError("REDIS_URL", "none", "run bahi up, or set it")
@@ -162,7 +162,7 @@ async def run(settings: Settings, stop: Stop, checkpoints: AskCheckpoints) -> No
     log, archive, clock = RedisLog.connect(settings.redis_url), Archive.at(settings), SystemClock()
     spool = Spool(settings.bahi_data_dir / "spool" / STREAM, STREAM)
     limits = {"roll_bytes": settings.spool_file_bytes, "roll_seconds": settings.spool_file_seconds}
-    writer = await stop.cut(Writer.open(spool, log, archive, clock, checkpoints, **limits))
+    writer = await stop.cut(Writer.open(spool, log, archive, clock, fence, **limits))
     if writer is None:
         return
     async with asyncio.TaskGroup() as tasks:

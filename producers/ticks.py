@@ -15,11 +15,11 @@ import msgspec
 from events.archive import Archive
 from events.event import Recorded
 from events.messages import Beat, Gap, Lost, unpack
-from events.opening import AskCheckpoints
 from events.reader import Reader
 from events.redis_log import RedisLog
 from events.spool import Spool
 from events.tail import backwards
+from events.takeover import Fence
 from events.writer import Writer
 from producers import requests, subscriptions
 from producers.handover import Handover
@@ -66,13 +66,11 @@ class Line:
 class Ticker:
     """All connections of one broker."""
 
-    def __init__(
-        self, settings: Settings, where: Address, checkpoints: AskCheckpoints, bounds: Bounds = DEFAULT_BOUNDS
-    ) -> None:
+    def __init__(self, settings: Settings, where: Address, fence: Fence, bounds: Bounds = DEFAULT_BOUNDS) -> None:
         """Nothing is opened before `run`."""
         if settings.redis_url is None:
             raise SettingError("REDIS_URL", "none", "run bahi up, or set it")
-        self._settings, self._where, self._checkpoints, self._bounds = settings, where, checkpoints, bounds
+        self._settings, self._where, self._fence, self._bounds = settings, where, fence, bounds
         self._spools = settings.bahi_data_dir / "spool"
         self._redis = RedisLog.connect(settings.redis_url)
         self._archive = Archive.at(settings)
@@ -113,7 +111,7 @@ class Ticker:
         folder = self._spools / stream
         limits = {"roll_bytes": self._settings.spool_file_bytes, "roll_seconds": self._settings.spool_file_seconds}
         spool = Spool(folder, stream)
-        writer = await Writer.open(spool, self._redis, self._archive, self._clock, self._checkpoints, **limits)
+        writer = await Writer.open(spool, self._redis, self._archive, self._clock, self._fence, **limits)
         connection = Connection(self._where, stream, self._settings.tick_mode, self._run, self._clock, self._bounds)
         loop, room = asyncio.get_running_loop(), self._bounds.waiting_bytes
         handover = Handover(loop, connection.hold, lambda: reactor.call(connection.let), room)
@@ -282,11 +280,11 @@ async def _where_it_ended(folder: Path, stream: str, archive: Archive) -> tuple[
     return last_ns, gap
 
 
-async def run(settings: Settings, stop: Stop, checkpoints: AskCheckpoints, bounds: Bounds = DEFAULT_BOUNDS) -> None:
+async def run(settings: Settings, stop: Stop, fence: Fence, bounds: Bounds = DEFAULT_BOUNDS) -> None:
     """Run the ticker of the first broker in BROKER until the stop.
 
-    checkpoints: asks the highest n that any projector has of a stream, where a stream seems to be new.
+    fence: raises the epochs of all projectors of a stream that is taken over, and tells how far each has come.
     """
     where = await reachable(settings, stop)
     if where is not None:
-        await Ticker(settings, where, checkpoints, bounds).run(stop)
+        await Ticker(settings, where, fence, bounds).run(stop)

@@ -6,6 +6,7 @@
     +-- TokenRefused          the broker refuses the access token: wait for a new one, say so
     +-- BadInput              a client's request is wrong: refuse it, nothing stops
     +-- BadEvent              one event cannot be read or applied: park it (ticks) or stop (money)
+    +-- TakeoverDue           the log refuses this writer: it ends, and its next start takes the stream over
     +-- Halt                  going on would lose or double something: stop, exit 3
         +-- LogRefused        the log holds other content under this n: two writers, or a disk that forgot
         +-- SpoolMismatch     spool, Redis and archive disagree at a writer's start
@@ -49,6 +50,10 @@ class BadInput(BahiError):
 
 class BadEvent(BahiError):
     """One event cannot be decoded or applied; the events around it can."""
+
+
+class TakeoverDue(BahiError):
+    """The log holds something else than this writer has; a new start makes it whole."""
 
 
 class Halt(BahiError):

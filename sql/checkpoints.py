@@ -6,16 +6,18 @@ from sql.pool import connect, reaching
 from sql.statements import statements
 
 
-async def highest(database_url: str, stream: str) -> int:
-    """Give the highest n that any projector has of a stream; 0 where none knows it. Raises Unreachable."""
+async def fence(database_url: str, stream: str) -> dict[str, int]:
+    """Raise the epochs of all projectors of a stream; give how far each has come. Raises Unreachable.
+
+    What an owner holds in memory is never committed after this: it reads again from its checkpoint.
+    """
     connection = await connect(database_url)
     try:
         async with reaching("the checkpoints"):
-            row = await (await connection.execute(statements["highest_checkpoint"], {"stream": stream})).fetchone()
+            rows = await (await connection.execute(statements["fence_checkpoints"], {"stream": stream})).fetchall()
     finally:
         await connection.close()
-    assert row is not None, "an aggregate always gives a row"
-    return int(row["n"])
+    return {row["projector"]: row["n"] for row in rows}
 
 
 async def standings(database_url: str) -> list[dict[str, Any]]:

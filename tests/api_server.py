@@ -141,8 +141,8 @@ async def feeding(settings: Settings, stream: str = "ticks-sandbox-1") -> AsyncI
         await log.close()
 
 
-async def _no_checkpoint(_stream: str) -> int:
-    return 0
+async def _no_checkpoint(_stream: str) -> dict[str, int]:
+    return {}
 
 
 def ltp_frame(prices: dict[int, float]) -> bytes:

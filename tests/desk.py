@@ -10,22 +10,22 @@ import redis
 
 from events.archive import Archive
 from events.event import Recorded
-from events.opening import AskCheckpoints
 from events.reader import Reader
 from events.redis_log import RedisLog
 from events.spool import Spool, closed_files, spool_files
+from events.takeover import Fence
 from events.writer import Writer
 from runtime.clock import ManualClock
-from runtime.errors import Halt
+from runtime.errors import TakeoverDue
 from tests.entries import START_NS, event
 from tests.patience import PATIENCE_SECONDS
 
 WIDE = 1 << 40
 
 
-async def nobody(stream: str) -> int:
+async def nobody(stream: str) -> dict[str, int]:
     """Answer as checkpoints do that do not know the stream."""
-    return 0
+    return {}
 
 
 class Desk:
@@ -37,12 +37,12 @@ class Desk:
         self.clock = ManualClock(START_NS)
         self.reader = Reader(log, archive)
 
-    async def open(self, checkpoints: AskCheckpoints = nobody) -> Writer:
+    async def open(self, fence: Fence = nobody) -> Writer:
         """Open the stream; the spool's lock is free again where that is refused."""
         spool = Spool(self.folder, self.stream)
         try:
             return await Writer.open(
-                spool, self.log, self.archive, self.clock, checkpoints, roll_bytes=self.roll_bytes, roll_seconds=3600
+                spool, self.log, self.archive, self.clock, fence, roll_bytes=self.roll_bytes, roll_seconds=3600
             )
         except BaseException:
             spool.close()
@@ -92,12 +92,12 @@ async def taken_by_redis(writer: Writer) -> None:
             pass
 
 
-async def halted(running: asyncio.Task[None]) -> Halt:
-    """Wait until the writer stops by itself; give what it says."""
+async def refused(running: asyncio.Task[None]) -> TakeoverDue:
+    """Wait until the log refuses the writer; give what it says."""
     with pytest.raises(ExceptionGroup) as caught:
         await running
     (error,) = caught.value.exceptions
-    assert isinstance(error, Halt)
+    assert isinstance(error, TakeoverDue)
     return error
 
 

@@ -190,8 +190,8 @@ async def small_log(settings: Settings, stream: str = STREAM) -> AsyncIterator[S
         mine.journal.close()
 
 
-async def _none(_stream: str) -> int:
-    return 0
+async def _none(_stream: str) -> dict[str, int]:
+    return {}
 
 
 def market(first: int, count: int, tokens: Sequence[int] = (408_065, 738_561, 2_953_217)) -> list[bytes]:

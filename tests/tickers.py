@@ -49,9 +49,9 @@ async def bring_token(settings: Settings, running: Exchange) -> str:
     return token
 
 
-async def nobody(_: str) -> int:
+async def nobody(_: str) -> dict[str, int]:
     """Stand for the checkpoints of a stream that is new."""
-    return 0
+    return {}
 
 
 class Running:

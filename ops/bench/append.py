@@ -127,5 +127,5 @@ def _in_batches(entries: Sequence[bytes], append: Callable[[Sequence[bytes]], No
         append(entries[start : start + SEND_ENTRIES_MAX])
 
 
-async def _no_checkpoint(_stream: str) -> int:
-    return 0
+async def _no_checkpoint(_stream: str) -> dict[str, int]:
+    return {}

@@ -143,5 +143,5 @@ async def _feed(writer: Writer, order: Order, payloads: list[bytes]) -> Fed:
     return Fed(first, writer.last, time.perf_counter() - began)
 
 
-async def _no_checkpoint(_stream: str) -> int:
-    return 0
+async def _no_checkpoint(_stream: str) -> dict[str, int]:
+    return {}

@@ -9,4 +9,4 @@ def command() -> int:
     from ops import process
     from producers import sync
 
-    return process.run("sync", lambda settings, stop: sync.run(settings, stop, process.ask_checkpoints(settings)))
+    return process.run("sync", lambda settings, stop: sync.run(settings, stop, process.fence(settings)))

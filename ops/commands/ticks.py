@@ -9,4 +9,4 @@ def command() -> int:
     from ops import process
     from producers import ticks
 
-    return process.run("ticks", lambda settings, stop: ticks.run(settings, stop, process.ask_checkpoints(settings)))
+    return process.run("ticks", lambda settings, stop: ticks.run(settings, stop, process.fence(settings)))

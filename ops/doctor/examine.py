@@ -24,6 +24,7 @@ async def examine(settings: Settings) -> list[Finding]:
         *servers.postgres(facts),
         *servers.redis(facts),
         *log.stores(facts),
+        *log.takeovers(settings.bahi_data_dir / "spool"),
         log.archiving(facts, settings),
         *projections.standing(facts, before, seconds),
         *projections.parked(facts),

@@ -1,13 +1,17 @@
 """The log: whether spool, Redis and archive fit together at their ends. `bahi verify` reads everything between."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
+from events import standing
 from ops.doctor.finding import Finding, good, note, wrong
 from ops.facts.gather import Facts
 from ops.facts.streams import StreamFacts
+from runtime.errors import SpoolMismatch
 from runtime.settings import Settings
 
-DURABILITY = "stop its writer, and see docs/durability.md before it is started again"
+DURABILITY_PAGE = "docs/durability.md"
+DURABILITY = f"start its writer: it takes the stream over and says what is lost; see {DURABILITY_PAGE}"
 ARCHIVE_SLACK_SECONDS = 600  # a closed file is archived within seconds; ten minutes are a dead archiver
 
 
@@ -43,6 +47,28 @@ def apart(stream: StreamFacts) -> Iterator[Finding]:
             f"{name}: Redis begins at {stream.trimmed + 1}, the archive ends at {stream.archived}: trimmed too early"
         )
         yield wrong(check, found, "bahi verify; the spool has the rest as long as it is not removed")
+
+
+def takeovers(spools: Path) -> Iterator[Finding]:
+    """Look whether a writer was refused, took its stream over, or stands still since."""
+    for folder in sorted(each for each in spools.iterdir() if each.is_dir()) if spools.is_dir() else []:
+        try:
+            found = standing.read(folder)
+        except SpoolMismatch as error:
+            yield wrong("log", f"{error.wanted}: {error.found}", error.remedy)
+            continue
+        if found is None:
+            continue
+        if found.state == "stopped":
+            remedy = f"stop the other writer, remove {folder / standing.NAME}, then start this one again"
+            yield wrong("log", f"{folder.name} is written by somebody else, too: {found.why}", remedy)
+        elif found.state == "refused":
+            yield wrong("log", f"the log refused the writer of {folder.name}: {found.why}", "start it: it takes over")
+        elif found.lost:
+            remedy = f"bahi verify says which; look at {DURABILITY_PAGE}, then remove {folder / standing.NAME}"
+            yield wrong("log", f"{folder.name} was taken over at n = {found.n}: {found.lost} events are lost", remedy)
+        else:
+            yield note("log", f"{folder.name} was taken over at n = {found.n}; no event is known to be lost")
 
 
 def archiving(facts: Facts, settings: Settings) -> Finding:

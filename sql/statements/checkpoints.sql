@@ -34,8 +34,9 @@ where projector = %(projector)s and stream = %(stream)s and epoch = %(epoch)s
 update projection_checkpoints set lease_until = '-infinity', owner = null
 where projector = %(projector)s and stream = %(stream)s and epoch = %(epoch)s
 
--- highest_checkpoint: the highest n that any projector has of a stream
-select coalesce(max(n), 0) as n from projection_checkpoints where stream = %(stream)s
+-- fence_checkpoints: raise the epochs of all who read a stream, so that what they hold in memory is never committed
+update projection_checkpoints set epoch = epoch + 1, lease_until = '-infinity', owner = null
+where stream = %(stream)s returning projector, n
 
 -- add_stream: give a stream its short number; each call draws one of 32,767, also where the stream has one already
 insert into streams (stream) values (%(stream)s) on conflict (stream) do nothing

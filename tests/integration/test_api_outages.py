@@ -8,6 +8,7 @@ import aiohttp
 import msgspec
 import pytest
 
+from events import standing
 from ops.embedded import server as embedded
 from ops.embedded.server import Server
 from runtime import settings as settings_module
@@ -146,12 +147,22 @@ async def test_with_redis_away_requests_are_taken_and_the_socket_goes_on_after(a
                 await api.get("/health")
 
 
+async def test_a_lost_spool_of_requests_is_taken_over(away: Away) -> None:
+    async with serving(away.settings) as api:
+        await until_ready(api)
+    for file in (away.settings.bahi_data_dir / "spool" / "requests").glob("*.spool"):
+        file.unlink()
+    async with serving(away.settings) as api:
+        await until_ready(api)
+        async with api.client.post("/api/instruments/sync") as answer:
+            assert (answer.status, (await answer.json())["n"]) == (202, 3)
+
+
 async def test_a_stream_that_another_content_stands_in_closes_requests_and_nothing_else(away: Away) -> None:
     async with serving(away.settings) as api:
         await until_ready(api)
     spool = away.settings.bahi_data_dir / "spool" / "requests"
-    for file in spool.glob("*.spool"):
-        file.unlink()
+    standing.keep(spool, standing.Standing("stopped", 0, "another writer's content under n = 7"))
     async with serving(away.settings, whole=False) as api:
         async with asyncio.timeout(PATIENCE_SECONDS):
             while "being opened" in await missing(api):
@@ -159,6 +170,6 @@ async def test_a_stream_that_another_content_stands_in_closes_requests_and_nothi
         assert "requests" in await missing(api)
         async with api.client.post("/api/instruments/sync") as answer:
             assert answer.status == 503
-            assert "spool" in (await answer.json())["detail"]
+            assert "another writer's content" in (await answer.json())["detail"]
         await api.get("/api/instruments")
         assert isinstance(api.client, aiohttp.ClientSession)

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 import redis
 
-from events import codec
+from events import codec, standing
 from events.event import Event
 from ops.doctor import machine
 from ops.doctor.examine import examine, is_well
@@ -140,7 +140,8 @@ async def test_a_spool_behind_redis_is_wrong(ready: Settings, log: SmallLog) -> 
     n = log.writer.last + 1
     with in_redis(ready) as client:
         client.xadd(log.stream, {"e": codec.encode(n, Event("kite.text.v1", 1, b"x"))}, id=f"{n}-0")
-    assert "a disk forgot" in (await wrong(ready, "log")).found
+    found = [each.found for each in await examine(ready) if each.state is State.WRONG]
+    assert any("a disk forgot" in each for each in found)  # beside, soon, that its writer was refused
 
 
 async def test_other_content_in_redis_than_in_the_spool_is_wrong(ready: Settings, log: SmallLog) -> None:
@@ -284,3 +285,26 @@ def test_a_wrong_setting_is_a_finding_too() -> None:
     said = doctor(API_PORT="nonsense")
     assert said.returncode == 1
     assert "API_PORT" in said.stdout
+
+
+@pytest.mark.parametrize(
+    ("stands", "found"),
+    [
+        (standing.Standing("refused", 0, "Redis ends at 9"), "the log refused the writer"),
+        (standing.Standing("stopped", 0, "Redis ends at 9"), "is written by somebody else"),
+        (
+            standing.Standing("taken over", 0, "the spool is empty", 10, 3),
+            "was taken over at n = 10: 3 events are lost",
+        ),
+    ],
+)
+async def test_a_writer_that_was_refused_or_took_over_is_told(
+    ready: Settings, log: SmallLog, stands: standing.Standing, found: str
+) -> None:
+    standing.keep(ready.bahi_data_dir / "spool" / log.stream, stands)
+    assert found in (await wrong(ready, "log")).found
+
+
+async def test_a_takeover_that_lost_nothing_is_noted(ready: Settings, log: SmallLog) -> None:
+    standing.keep(ready.bahi_data_dir / "spool" / log.stream, standing.Standing("taken over", 0, "empty", 10))
+    assert "no event is known to be lost" in (await noted(ready, "log")).found

@@ -88,9 +88,8 @@ class Chaos:
     async def _archive(self, log: RedisLog) -> None:
         while True:
             await steps(1)
-            with contextlib.suppress(Unreachable), contextlib.ExitStack() as stack:
+            with contextlib.suppress(Unreachable):
                 archiver = Archiver(self.spool, log, Archive(self.far), self.window)
-                stack.callback(archiver.close)
                 for _ in range(self.random.randint(1, 30)):
                     await self._round(archiver)
 

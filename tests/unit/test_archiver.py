@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from events.archiver import Archiver, Window, kept_from
 from events.memory_log import MemoryLog
 from events.reader import Reader
 from events.segment import Chunk
-from events.spool import Spool, spool_files
+from events.spool import Spool, spool_files, take_archive_lock
 from runtime.errors import ArchiveConflict, ArchiveRotten, SpoolMismatch, Unreachable
 from tests.cut_off import cut_off
 from tests.entries import STREAM, entries, entry, numbers
@@ -56,10 +57,8 @@ def spool(tmp_path: Path) -> Iterator[Spool]:
 
 
 @pytest.fixture
-def archiver(spool: Spool, near: MemoryLog, far: Archive) -> Iterator[Archiver]:
-    archiver = Archiver(spool.folder, near, far, NOTHING)
-    yield archiver
-    archiver.close()
+def archiver(spool: Spool, near: MemoryLog, far: Archive) -> Archiver:
+    return Archiver(spool.folder, near, far, NOTHING)
 
 
 def firsts(spool: Spool) -> list[int]:
@@ -197,7 +196,6 @@ async def test_a_segment_that_is_missing_stops_the_trimming(
     await taken(near, 50)
     archiver = Archiver(spool.folder, near, far, Window(EVERYTHING, FOREVER))
     await archived(archiver, 30)
-    archiver.close()
     name = f"{STREAM}/{missing:020d}.seg"
     whole = place.content(name)
     place.remove(name)
@@ -208,14 +206,12 @@ async def test_a_segment_that_is_missing_stops_the_trimming(
         assert numbers(await near.read(STREAM, 0)) == list(range(1, 51)), "Redis has the only copy"
     place.replace(name, whole)
     assert (await archiver.round()).kept_from > 30
-    archiver.close()
 
 
 async def test_a_rotten_segment_stops_the_trimming(spool: Spool, near: MemoryLog, far: Archive, place: Place) -> None:
     await taken(near, 50)
     archiver = Archiver(spool.folder, near, far, Window(EVERYTHING, FOREVER))
     await archived(archiver, 30)
-    archiver.close()
     name = f"{STREAM}/{11:020d}.seg"
     place.replace(name, place.content(name)[:-9])
     archiver = Archiver(spool.folder, near, place.archive(), NOTHING)
@@ -223,7 +219,6 @@ async def test_a_rotten_segment_stops_the_trimming(spool: Spool, near: MemoryLog
         with pytest.raises(ArchiveRotten, match=name):
             await archiver.round()
     assert numbers(await near.read(STREAM, 0)) == list(range(1, 51))
-    archiver.close()
 
 
 async def test_of_an_archive_of_another_content_under_the_name_nothing_is_removed(
@@ -252,13 +247,18 @@ async def test_a_bad_record_stops_it_and_nothing_is_removed(
     assert (await archiver.round()).archived == 10
 
 
-async def test_there_is_one_archiver_of_a_folder(
+async def test_there_is_one_archiver_of_a_folder_at_a_time(
     archiver: Archiver, spool: Spool, near: MemoryLog, far: Archive
 ) -> None:
-    with pytest.raises(Unreachable, match="another process that has its lock"):
-        Archiver(spool.folder, near, far, NOTHING)
+    await taken(near, 50)
+    lock = take_archive_lock(spool.folder)
+    with pytest.raises(Unreachable, match="another one that has its lock"):
+        await archiver.round()
+    assert await far.last(STREAM) == 0
+    os.close(lock)
+    assert (await archiver.round()).archived == 10
     with pytest.raises(Unreachable, match="is that disk there"):
-        Archiver(spool.folder / "gone", near, far, NOTHING)
+        await Archiver(spool.folder / "gone", near, far, NOTHING).round()
 
 
 async def test_a_full_archive_is_waited_for(tmp_path: Path, spool: Spool, near: MemoryLog) -> None:
@@ -270,7 +270,6 @@ async def test_a_full_archive_is_waited_for(tmp_path: Path, spool: Spool, near: 
             await archiver.round()
         assert firsts(spool)[0] == 1
         assert (await archiver.round()).archived == 10
-        archiver.close()
 
 
 async def test_a_round_that_is_cut_off_anywhere_is_mended_by_the_next(
@@ -284,7 +283,6 @@ async def test_a_round_that_is_cut_off_anywhere_is_mended_by_the_next(
         wait += 1
         archiver = Archiver(spool.folder, near, far, NOTHING)
         was_cut = await cut_off(archiver.round(), wait)
-        archiver.close()
         assert [each.n for each in await reader.read(STREAM, 0, limit=50)][:1] == [1]
         held = spooled(spool)
         assert (await in_archive(far))[: numbers(held)[0] - 1] + held == entries(1, 50, step_ns=NS)
@@ -367,7 +365,6 @@ async def test_the_window_follows_the_archives_end(spool: Spool, near: MemoryLog
     kept = [(await archiver.round()).kept_from for _ in range(3)]
     assert kept == [1, 11, 21]
     assert numbers(await near.read(STREAM, 0))[0] == 21
-    archiver.close()
 
 
 @hypothesis_settings(max_examples=40, deadline=None)
@@ -404,6 +401,5 @@ def test_whatever_is_kept_the_reader_sees_one_log(
             numbers_read += [each.n for each in await reader.read(STREAM, len(numbers_read), limit=7)]
         assert numbers_read == list(range(1, spool.last + 1))
         spool.close()
-        archiver.close()
 
     asyncio.run(play())

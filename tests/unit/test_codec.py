@@ -31,7 +31,7 @@ SAID: dict[str, Event] = {
             messages.Lost(from_ns=START_NS - 5, reason="closed by the server"),
             messages.Stalled(silent_ms=5_000),
             messages.Gap(from_ns=START_NS - 5, to_ns=START_NS, reason="closed by the server"),
-            messages.Takeover(host="desk", tombstones=[5, 6], checkpoints={"ticks": 4}),
+            messages.Takeover(host="desk", tombstones=[(5, 6), (9, 9)], checkpoints={"ticks": 4}, lost=3),
             messages.Tombstone(),
             messages.Subscribe(instruments=["NSE:INFY", "256265"], key="k1"),
             messages.Unsubscribe(instruments=["NSE:INFY"], key="k2"),

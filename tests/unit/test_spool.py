@@ -5,7 +5,15 @@ from pathlib import Path
 import pytest
 
 from events import disk
-from events.spool import Spool, SpoolFile, closed_files, file_name, header, record, spool_files
+from events.spool import (
+    Spool,
+    SpoolFile,
+    closed_files,
+    file_name,
+    header,
+    record,
+    spool_files,
+)
 from runtime.errors import SpoolMismatch, Unreachable
 from tests.entries import STREAM, entries, entry
 from tests.small_disk import filled, small_disk

@@ -1,4 +1,4 @@
-"""A writer begins where the log stands, or not at all."""
+"""A writer begins where the log stands; what makes it take the stream over is in test_takeover."""
 
 import asyncio
 from pathlib import Path
@@ -6,13 +6,12 @@ from pathlib import Path
 import pytest
 
 from events import codec
-from events.archive import Archive
 from events.messages import Takeover, unpack
 from events.redis_log import RedisLog
 from events.spool import Spool, spool_files
-from runtime.errors import LogRefused, SpoolMismatch, Unreachable
-from tests.desk import Desk, empty, halted, said, say, taken_by_redis
-from tests.entries import STREAM, entries, entry, event
+from runtime.errors import SpoolMismatch
+from tests.desk import Desk, empty, refused, said, say, taken_by_redis
+from tests.entries import STREAM, entry, event
 from tests.patience import PATIENCE_SECONDS
 
 
@@ -50,78 +49,13 @@ async def test_a_start_that_was_cut_before_its_first_record_begins_again(desk: D
         spool_files(desk.folder)[0].path.unlink()
 
 
-async def test_an_empty_spool_of_a_stream_that_redis_knows_is_refused(desk: Desk, log: RedisLog) -> None:
-    await log.append(STREAM, entries(1, 7), archived=0)
-    with pytest.raises(SpoolMismatch, match=r"an empty spool .* known to Redis up to 7; bring back the folder"):
-        await desk.open()
-
-
-async def test_an_empty_spool_of_a_stream_that_the_archive_knows_is_refused(desk: Desk, archive: Archive) -> None:
-    await archive.put(STREAM, entries(1, 6))
-    with pytest.raises(SpoolMismatch, match="known to the archive up to 6"):
-        await desk.open()
-
-
-async def test_an_empty_spool_of_a_stream_that_checkpoints_know_is_refused(desk: Desk) -> None:
-    async def five(stream: str) -> int:
-        return 5
-
-    with pytest.raises(SpoolMismatch, match="known to the checkpoints up to 5"):
-        await desk.open(five)
-    assert desk.in_spool() == []
-
-
-async def test_a_new_stream_waits_until_all_have_answered(desk: Desk) -> None:
-    asked = []
-
-    async def at_the_third_time(stream: str) -> int:
-        asked.append(stream)
-        if len(asked) < 3:
-            raise Unreachable("PostgreSQL to answer", "nothing", "it is tried again")
-        return 0
-
-    writer = await desk.open(at_the_third_time)
-    assert (writer.last, asked) == (1, [STREAM] * 3)
-    await writer.close()
-
-
-async def test_a_spool_that_ends_below_the_archive_is_refused(desk: Desk, archive: Archive) -> None:
-    async with desk.writing() as (writer, _):
-        await say(writer, 1, 3)
-    await archive.put(STREAM, entries(1, 9))
-    with pytest.raises(SpoolMismatch, match="the archive ends at 9 and the spool at 4"):
-        await desk.open()
-
-
-async def test_a_spool_that_lacks_what_is_not_archived_is_refused(desk: Desk) -> None:
-    async with desk.writing() as (writer, _):
-        await say(writer, 1, 3)
-        desk.roll_bytes = 1
-    async with desk.writing() as (writer, _):
-        await say(writer, 4, 6)
-    spool_files(desk.folder)[0].path.unlink()
-    with pytest.raises(SpoolMismatch, match="the archive ends at 0 and the spool begins at 6"):
-        await desk.open()
-
-
-async def test_a_spool_that_ends_below_redis_is_refused(desk: Desk) -> None:
-    async with desk.writing() as (writer, _):
-        await say(writer, 1, 3)
-        await taken_by_redis(writer)
-    path = spool_files(desk.folder)[0].path
-    path.write_bytes(path.read_bytes()[:-1])
-    async with desk.writing() as (writer, running):
-        assert "Redis ends at 4 and the spool at 3" in (await halted(running)).found
-
-
 async def test_a_redis_that_holds_another_content_is_refused(desk: Desk, log: RedisLog, redis_url: str) -> None:
     async with desk.writing() as (writer, _):
         await say(writer, 1, 3)
     empty(redis_url)
     await log.append(STREAM, [entry(1), entry(2, "of another writer")], archived=0)
     async with desk.writing() as (writer, running):
-        error = await halted(running)
-    assert isinstance(error, SpoolMismatch)
+        error = await refused(running)
     assert "another content under n = 2" in error.found
     assert await desk.in_redis() == [entry(1), entry(2, "of another writer")]
 
@@ -132,14 +66,6 @@ async def test_a_second_writer_on_the_same_disk_is_refused(desk: Desk) -> None:
             await desk.open()
 
 
-async def test_a_second_writer_on_another_disk_is_refused(desk: Desk, tmp_path: Path) -> None:
-    async with desk.writing() as (writer, _):
-        await say(writer, 1, 3)
-        await taken_by_redis(writer)
-        with pytest.raises(SpoolMismatch, match="known to Redis up to 4"):
-            await Desk(tmp_path / "elsewhere" / STREAM, desk.log, desk.archive).open()
-
-
 async def test_of_two_writers_that_began_together_one_stops(desk: Desk, tmp_path: Path) -> None:
     other = Desk(tmp_path / "elsewhere" / STREAM, desk.log, desk.archive)
     other.clock.advance(1)
@@ -147,7 +73,7 @@ async def test_of_two_writers_that_began_together_one_stops(desk: Desk, tmp_path
         writers = [await desk.open(), await other.open()]
         running = [asyncio.create_task(writer.run()) for writer in writers]
         (stopped,), (goes_on,) = await asyncio.wait(running, return_when=asyncio.FIRST_EXCEPTION)
-        assert isinstance(await halted(stopped), SpoolMismatch | LogRefused)
+        await refused(stopped)
         survivor = writers[running.index(goes_on)]
         await say(survivor, 1, 5)
         await taken_by_redis(survivor)
