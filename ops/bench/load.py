@@ -39,7 +39,7 @@ def run(trial: Trial) -> list[Case]:
     batch = recorded(Source().frames(round(trial.part(ROWS)) // PACKETS))
     with bed.folder() as data_dir, bed.postgres_server(data_dir) as server, bed.loop() as loop:
         loop.run(migrate.run(server.url))
-        measured = _Loads(server.url, batch, data_dir / "ticks.copy", loop)
+        measured = Loads(server.url, batch, data_dir / "ticks.copy", loop)
         cases = []
         for rows, target in TARGETS.items():
             trial.say(f"{rows} rows a transaction")
@@ -51,7 +51,7 @@ def run(trial: Trial) -> list[Case]:
     return cases
 
 
-class _Loads:
+class Loads:
     """The two ways to load the same rows."""
 
     def __init__(self, url: str, batch: Sequence[Recorded], path: Path, loop: Runner) -> None:
@@ -69,7 +69,7 @@ class _Loads:
         store, projector = Store(self._url), TickProjector(stream)
         lease = await store.acquire(NAME, stream)
         assert lease is not None, "nobody else works here"
-        await self._empty()
+        await self.empty()
         frames, took = rows // PACKETS, 0.0
         for start in range(0, len(self._batch), frames):
             batch = self._batch[start : start + frames]
@@ -85,13 +85,13 @@ class _Loads:
         await store.close()
         return self._rows / took
 
-    async def _empty(self) -> None:
+    async def empty(self) -> None:
         connection = await connect(self._url)
         await connection.execute(statements["empty_ticks"])
         await connection.close()
 
     def psql(self) -> float:
-        self._loop.run(self._empty())
+        self._loop.run(self.empty())
         parts = urlsplit(self._url)
         address = f"host={parts.hostname} port={parts.port} user={parts.username} dbname={parts.path[1:]}"
         copy = " ".join(statements["copy_ticks"].split()).replace("stdin", f"'{self._path}'")

@@ -1,6 +1,12 @@
 -- empty_ticks: before each round of a benchmark, on a server of its own
 truncate ticks
 
+-- forget_checkpoints: let projectors begin again, on a server of its own
+delete from projection_checkpoints
+
+-- empty_candles: before each round of a rebuild of candles, on a server of its own
+truncate candles_1m, candle_volumes, candle_clocks, candle_uncovered, candle_subscriptions
+
 -- fold_ticks: one-minute candles of all ticks that are held, as SQL makes them: what folding in memory is measured against
 select instrument_token, date_trunc('minute', time) as bucket,
        (array_agg(last_price order by n))[1] as open, max(last_price) as high, min(last_price) as low,

@@ -12,7 +12,7 @@ from ops.bench import catalogue
 from ops.bench.measure import AT_MOST, Target, Trial, alone, compare
 
 CASE_FIELDS = {"case", "value", "unit", "against", "limit", "ratio", "target", "target_is", "met", "least", "most"}
-LIGHT = ("parse", "append", "load", "candles", "archive")
+LIGHT = ("parse", "append", "load", "candles", "archive", "rebuild")
 
 
 def bench(*arguments: str, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
