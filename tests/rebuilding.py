@@ -32,6 +32,8 @@ class Remembering:
 
     def moved(self, done: int, total: int) -> None:
         self.moves.append((done, total))
+        if (hook := f"moved, {self.phases[-1]}") in self.at:
+            self.at[hook]()
 
     async def accepts(self, comparison: Comparison) -> bool:
         self.asked.append(comparison)

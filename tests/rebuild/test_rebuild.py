@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from events.event import Recorded
-from events.messages import Gap, Lost, Subscribed
 from projectors.candles import CANDLES
 from projectors.gaps import GAPS
 from projectors.projector import Projection
@@ -14,12 +13,11 @@ from projectors.ticks import TICKS, TickProjector
 from runtime.errors import Unreachable
 from sql.rebuilds import Site
 from tests import schema
-from tests.entries import START_NS
-from tests.frames import INFY, RELIANCE, SECOND_NS, STREAM, Packet, frame, recorded
+from tests.frames import INFY, STREAM
 from tests.loops import Desk, ask
+from tests.rebuild.log import OTHER, events
 from tests.rebuilding import Remembering, content, rebuild, schemas
 
-OTHER = "ticks-sandbox-2"
 ALL = [TICKS, CANDLES, GAPS]
 
 
@@ -34,26 +32,6 @@ def desk(url: str, tmp_path: Path) -> Desk:
     return Desk(url, tmp_path)
 
 
-def day(first: int, last: int, stream: str = STREAM) -> list[Recorded]:
-    """Give events first..last: frames of two packets, 37 s apart over some days, some that nobody can read, gaps."""
-    return [_event(n, START_NS + n * 37 * SECOND_NS, stream) for n in range(first, last + 1)]
-
-
-def _event(n: int, at_ns: int, stream: str) -> Recorded:
-    if n % 1000 == 1:
-        return recorded(n, Subscribed(run="first", tokens=[INFY], mode="full"), at_ns, stream)
-    if n % 500 == 250:
-        return recorded(n, Lost(from_ns=at_ns, reason="cut"), at_ns, stream)
-    if n % 500 == 251:
-        return recorded(n, Gap(from_ns=at_ns - 37 * SECOND_NS, to_ns=at_ns, reason="cut"), at_ns, stream)
-    token = INFY if stream == STREAM else RELIANCE  # an instrument stays in its stream
-    whole = frame(
-        Packet("full", token, 10_000 + n % 50, volume=n * 3, oi=n % 9, seconds=at_ns // SECOND_NS),
-        Packet("quote", token + 256, 10_000 + n % 7, volume=n),
-    )
-    return recorded(n, whole[:-5] if n % 700 == 3 else whole, at_ns, stream)
-
-
 async def one(url: str, statement: str) -> object:
     (row,) = await ask(url, statement)
     return next(iter(row.values()))
@@ -64,8 +42,8 @@ async def one(url: str, statement: str) -> object:
 
 @pytest.mark.parametrize("projection", ALL, ids=lambda each: each.name)
 async def test_from_the_same_log_come_the_same_tables(desk: Desk, projection: Projection) -> None:
-    await desk.project(projection, day(1, 2500))
-    await desk.project(projection, day(1, 2500, OTHER))
+    await desk.project(projection, events(1, 2500))
+    await desk.project(projection, events(1, 2500, OTHER))
     tables = (*projection.tables, "parked_events")
     before = await content(desk.database_url, tables)
     outcome = await rebuild(desk, projection)
@@ -78,10 +56,10 @@ async def test_from_the_same_log_come_the_same_tables(desk: Desk, projection: Pr
 
 
 async def test_what_comes_after_goes_into_the_new_tables(desk: Desk) -> None:
-    await desk.project(TICKS, day(1, 600))
+    await desk.project(TICKS, events(1, 600))
     await rebuild(desk, TICKS)
     await rebuild(desk, TICKS)
-    await desk.project(TICKS, day(601, 3000))
+    await desk.project(TICKS, events(601, 3000))
     assert await one(desk.database_url, "select count(distinct n) from ticks") == 3000 - 3 - 2 * 6
     assert await one(desk.database_url, "select generation from projections where projector = 'ticks'") == 3
 
@@ -89,7 +67,7 @@ async def test_what_comes_after_goes_into_the_new_tables(desk: Desk) -> None:
 async def test_new_tables_are_like_the_old_ones_to_the_last_index(database_url: str, tmp_path: Path) -> None:
     desk = Desk(database_url, tmp_path)
     for projection in ALL:
-        await desk.project(projection, day(1, 100)) if projection is TICKS else await _again(desk, projection, 100)
+        await desk.project(projection, events(1, 100)) if projection is TICKS else await _again(desk, projection, 100)
     before = schema.dump(database_url)
     for projection in ALL:
         await rebuild(desk, projection)
@@ -102,13 +80,13 @@ async def _again(desk: Desk, projection: Projection, last: int) -> None:
 
 
 async def test_who_may_read_and_what_hangs_on_a_table_stays(desk: Desk, url: str) -> None:
-    await desk.project(CANDLES, day(1, 500))
+    await desk.project(CANDLES, events(1, 500))
     await ask(url, "create view somebodys with (security_barrier) as select max(high) as top from candles_1m")
     await ask(url, "grant select on candles_1m to public")
     rights = "select relacl::text from pg_class where oid = 'public.candles_1m'::regclass"
     before = await one(url, rights)
     await rebuild(desk, CANDLES)
-    await desk.write(day(501, 510))
+    await desk.write(events(501, 510))
     await _again(desk, CANDLES, 510)
     await ask(url, "update candles_1m set high = 99999")
     assert await one(url, "select top from somebodys") == 99999
@@ -120,7 +98,7 @@ async def test_who_may_read_and_what_hangs_on_a_table_stays(desk: Desk, url: str
 
 
 async def test_what_cannot_be_dropped_stays_and_is_said(desk: Desk, url: str) -> None:
-    await desk.project(CANDLES, day(1, 100))
+    await desk.project(CANDLES, events(1, 100))
     await ask(url, "create materialized view somebodys as select * from candles_1m")
     outcome = await rebuild(desk, CANDLES)
     assert outcome.swapped
@@ -133,7 +111,7 @@ async def test_what_cannot_be_dropped_stays_and_is_said(desk: Desk, url: str) ->
 
 
 async def test_rows_that_are_wrong_are_shown_and_stay_until_somebody_accepts(desk: Desk, url: str) -> None:
-    await desk.project(TICKS, day(1, 1200))
+    await desk.project(TICKS, events(1, 1200))
     before = await content(url, ["ticks"])
     await ask(url, "update ticks set last_price = last_price + 1 where n = 77 and instrument_token = %s", INFY)
     await ask(url, "delete from ticks where n = 78 and instrument_token = %s", INFY)
@@ -165,7 +143,7 @@ class Shifted(TickProjector):
 
 
 async def test_a_dry_run_shows_the_difference_and_leaves_nothing(desk: Desk, url: str) -> None:
-    await desk.project(Projection("ticks", TICKS.wants, Shifted), day(1, 800))
+    await desk.project(Projection("ticks", TICKS.wants, Shifted), events(1, 800))
     wrong = await content(url, ["ticks"])
     outcome = await rebuild(desk, TICKS, swap=False)
     assert outcome.comparison is not None
@@ -180,7 +158,7 @@ async def test_a_dry_run_shows_the_difference_and_leaves_nothing(desk: Desk, url
 
 
 async def test_two_rebuilds_of_one_projection_exclude_each_other(desk: Desk, url: str) -> None:
-    await desk.project(TICKS, day(1, 50))
+    await desk.project(TICKS, events(1, 50))
     site = Site(url, "ticks", ("ticks",), 1)
     await site.enter()
     with pytest.raises(Unreachable, match="server has not seen it end"):  # ours: an earlier session of this process
