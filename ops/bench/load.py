@@ -62,6 +62,7 @@ class Loads:
             file.writelines([COPY_HEAD, *copy_rows(decode(batch).ticks, 1), COPY_END])
 
     def ours(self, rows: int, *, decoding: bool = False) -> float:
+        """Give our rows a second, so many in a transaction; decoding: from frames on."""
         return self._loop.run(self._load(rows, decoding=decoding))
 
     async def _load(self, rows: int, *, decoding: bool = False) -> float:
@@ -86,11 +87,13 @@ class Loads:
         return self._rows / took
 
     async def empty(self) -> None:
+        """Have no ticks in the table."""
         connection = await connect(self._url)
         await connection.execute(statements["empty_ticks"])
         await connection.close()
 
     def psql(self) -> float:
+        """Give psql's rows a second."""
         self._loop.run(self.empty())
         parts = urlsplit(self._url)
         address = f"host={parts.hostname} port={parts.port} user={parts.username} dbname={parts.path[1:]}"

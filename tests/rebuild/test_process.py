@@ -40,7 +40,7 @@ TABLES = tuple(table for each in PROJECTIONS.values() for table in each.tables)
 
 async def fill(settings: Settings) -> dict[str, int]:
     """Write a log into the archive alone; give each stream's last n."""
-    archive = Archive.at(settings.archive_url)
+    archive = Archive.at(settings)
     dumps = kite_dump.events("sandbox", csv_of({256: ("INFY", 1), 512: ("TCS", 1)}), DAY_ONE, START_NS, START_NS + 1)
     streams = {STREAM: events(1, EVENTS), OTHER: events(1, EVENTS, OTHER), "reference": log_of(dumps)}
     for stream, log in streams.items():
@@ -56,7 +56,7 @@ async def project(settings: Settings, projection: Projection, lasts: dict[str, i
     log = RedisLog.connect(settings.redis_url)
     for stream in filter(projection.wants, lasts):
         store = Store(settings.database_url)
-        reader = Reader(log, Archive.at(settings.archive_url))
+        reader = Reader(log, Archive.at(settings))
         running = Running(Loop(projection, stream, store, reader, HastyClock(), NoMarks(), Stop()), store)
         await running.reached(lasts[stream])
         await running.ended()
