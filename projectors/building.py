@@ -92,6 +92,7 @@ class Building:
         reader = Ahead(self._near, self._make_archive(), end, self._stop, stop, self._notice)
         store = Store(self._site.database_url, self._site.schema)
         loop = Loop(self._projection, stream, store, reader, self._clock, NoMarks(), stop, READ_EVENTS_MAX)
+        loop.is_live = False
         try:
             await loop.hold(lease)
         finally:

@@ -26,6 +26,7 @@ from typing import Protocol
 
 from events.event import Recorded
 from events.reader import Reader
+from projectors.lost import LostRows, lost_rows
 from projectors.projector import Projection, Projector
 from runtime.clock import Clock
 from runtime.complaints import Complaints
@@ -41,7 +42,7 @@ from runtime.metrics import (
     PROJECTOR_RETRIES,
 )
 from runtime.waiting import Backoff
-from sql.store import LEASE_SECONDS, Lease, Store
+from sql.store import LEASE_SECONDS, Lease, Rows, Store
 
 READ_EVENTS_MAX = 1024  # one batch: about 10,000 ticks in one transaction, where loading is quickest
 BLOCK_MS = 500  # a quiet read ends this often to look at lease and stop
@@ -124,6 +125,8 @@ class Loop:
         self._store, self._reader, self._clock, self._marks, self._stop = store, reader, clock, marks, stop
         self._log = get("projector").bind(projector=projection.name, stream=stream)
         self._read_events = read_events
+        self.is_live = True  # its tables may hold rows of events that were lost since; those of a rebuild do not
+        self._lost: list[LostRows] = []  # to be noted with the commit that passes them
         self._complaints = Complaints(self._log)
         self._isolate_until = 0  # events up to this n are taken one by one
         self._oldest_ns = 0  # receive time of the oldest event that is read and not committed
@@ -172,7 +175,7 @@ class Loop:
         self._log.info("projector.holds", epoch=lease.epoch, n=lease.n)
         self._renewed_at = self._clock.monotonic()
         while not self._stop.is_set():
-            self._oldest_ns = 0
+            self._oldest_ns, self._lost = 0, []
             projector = self.projection.make(self.stream)
             async with self._store.reading(self.stream) as rows:
                 await projector.recall(rows)
@@ -197,6 +200,7 @@ class Loop:
                 self._oldest_ns = self._oldest_ns or batch[0].at_ns
                 self._last_read = batch[-1]
                 projector.absorb(batch)
+                self._lost += lost_rows(batch, self.projection.name) if self.is_live else []
                 after = batch[-1].n
             waited = math.inf if alone else self._clock.monotonic() - self._committed_at
             target = projector.due(waited)
@@ -229,6 +233,7 @@ class Loop:
                     break
                 async with self._store.begin(lease, target) as rows:
                     await projector.write(rows)
+                    await self._note_lost(rows, target)
                 break
             except LeaseLost:
                 # The commit whose answer was lost was carried out while this one waited for its row.
@@ -242,12 +247,20 @@ class Loop:
                     raise
         self._complaints.heal("projector.waits")
         projector.committed()
+        self._lost = [each for each in self._lost if each.n > target]
         lease.n = target
         self._committed_at = self._renewed_at = self._clock.monotonic()
         PROJECTOR_COMMIT_SECONDS.labels(self.projection.name).observe(self._committed_at - began)
         PROJECTOR_LATENCY_SECONDS.labels(self.projection.name).observe((self._clock.now_ns() - self._oldest_ns) / 1e9)
         self._oldest_ns = 0
         await self.progress.move(target)
+
+    async def _note_lost(self, rows: Rows, target: int) -> None:
+        for each in self._lost:
+            if each.n <= target:
+                pair = {"projector": self.projection.name, "stream": self.stream}
+                await rows.run("note_lost_rows", {**pair, "n": each.n, "lost": each.lost})
+                self._log.error("projector.holds_lost_rows", n=each.n, lost=each.lost, remedy="run bahi rebuild")
 
     async def _keep(self, lease: Lease, after: int) -> None:
         """Hold the lease, and show operators where the pair stands."""

@@ -7,7 +7,7 @@ from sql.statements import statements
 
 
 async def fence(database_url: str, stream: str) -> dict[str, int]:
-    """Raise the epochs of all projectors of a stream; give how far each has come. Raises Unreachable.
+    """Raise the epochs of all projectors and rebuilds of a stream; give how far each has come. Raises Unreachable.
 
     What an owner holds in memory is never committed after this: it reads again from its checkpoint.
     """
@@ -17,7 +17,7 @@ async def fence(database_url: str, stream: str) -> dict[str, int]:
             rows = await (await connection.execute(statements["fence_checkpoints"], {"stream": stream})).fetchall()
     finally:
         await connection.close()
-    return {row["projector"]: row["n"] for row in rows}
+    return {row["reader"]: row["reached"] for row in rows}
 
 
 async def standings(database_url: str) -> list[dict[str, Any]]:

@@ -31,6 +31,15 @@ class ParkedSum(msgspec.Struct, frozen=True):
     error: str
 
 
+class LostSum(msgspec.Struct, frozen=True):
+    """Events that a takeover (n) gave up, of which a projector has rows that nobody else gets."""
+
+    projector: str
+    stream: str
+    n: int
+    lost: int
+
+
 class OpenGap(msgspec.Struct, frozen=True):
     """A loss of feed that lasts."""
 
@@ -50,6 +59,7 @@ class DatabaseFacts(msgspec.Struct, frozen=True):
     wanted: int
     pairs: list[Pair] = []
     parked: list[ParkedSum] = []
+    lost: list[LostSum] = []
     open_gaps: list[OpenGap] = []
     recent_gaps: int = 0
 
@@ -86,6 +96,10 @@ async def _look(connection: Connection, gaps_since: datetime) -> DatabaseFacts:
         migrated=last["number"],
         pairs=msgspec.convert(await _rows(connection, "read_checkpoints"), list[Pair]),
         parked=msgspec.convert(await _rows(connection, "parked_sums"), list[ParkedSum]),
+        # An older database is looked at, too: it does not know them yet.
+        lost=msgspec.convert(await _rows(connection, "read_lost_rows"), list[LostSum])
+        if last["number"] == facts.wanted
+        else [],
         open_gaps=msgspec.convert(await _rows(connection, "open_gaps"), list[OpenGap]),
         recent_gaps=recent["gaps"],
     )

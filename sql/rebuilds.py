@@ -183,6 +183,7 @@ class Site:
                 raise _not_ours(self.projector, ", ".join(row["stream"] for row in found))
             mine = {"projector": self.projector, "version": self.version, "generation": self.generation}
             await self._moved("raise_generation", mine, f"generation {self.generation}")
+            await connection.execute(statements["forget_lost_rows"], {"projector": self.projector})
             schemas = {"schema": self.schema, "replaced": replaced}
             await connection.execute(
                 statements["swap_rebuild"], {"projector": self.projector, "tables": self._tables, **schemas}

@@ -170,6 +170,25 @@ end $_$;
 
 COMMENT ON FUNCTION public.fence_rebuilds(of_stream text) IS 'Let running rebuilds begin again: the log may not hold what they have read.';
 
+CREATE FUNCTION public.fence_stream(of_stream text) RETURNS TABLE(reader text, reached bigint)
+    LANGUAGE plpgsql
+    AS $_$
+declare
+    place text;
+begin
+    -- Rebuilds first: what they have read may not be in the log any more, and they begin again.
+    for place in select nspname from pg_namespace where nspname ~ '^rebuild_[a-z]+_[0-9]+$' order by nspname loop
+        return query execute format(
+            'update %1$I.projection_checkpoints set epoch = epoch + 1 where stream = $1 returning %1$L::text, n', place)
+            using of_stream;
+    end loop;
+    return query
+        update public.projection_checkpoints set epoch = epoch + 1, lease_until = '-infinity', owner = null
+        where stream = of_stream returning projector, n;
+end $_$;
+
+COMMENT ON FUNCTION public.fence_stream(of_stream text) IS 'Raise the epochs of all who read a stream, so that what they hold in memory is never committed.';
+
 CREATE FUNCTION public.lock_projection(names text[]) RETURNS void
     LANGUAGE plpgsql
     AS $$
@@ -560,6 +579,16 @@ CREATE TABLE public.instruments (
 
 COMMENT ON COLUMN public.instruments.valid_to IS 'The last day on which a dump had it so; null while the newest dump has it.';
 
+CREATE TABLE public.lost_rows (
+    projector text NOT NULL,
+    stream text NOT NULL,
+    n bigint NOT NULL,
+    lost bigint NOT NULL,
+    noted_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+);
+
+COMMENT ON TABLE public.lost_rows IS 'Rows of events that a log.takeover (n) gave up as lost: nobody else gets them, and the projection is to be rebuilt.';
+
 CREATE TABLE public.parked_events (
     projector text NOT NULL,
     stream text NOT NULL,
@@ -658,6 +687,9 @@ ALTER TABLE ONLY public.instrument_dumps
 
 ALTER TABLE ONLY public.instruments
     ADD CONSTRAINT instruments_pkey PRIMARY KEY (instrument_token, valid_from, broker);
+
+ALTER TABLE ONLY public.lost_rows
+    ADD CONSTRAINT lost_rows_pkey PRIMARY KEY (projector, stream, n);
 
 ALTER TABLE ONLY public.parked_events
     ADD CONSTRAINT parked_events_pkey PRIMARY KEY (projector, stream, n, part);

@@ -27,6 +27,7 @@ async def examine(settings: Settings) -> list[Finding]:
         *log.takeovers(settings.bahi_data_dir / "spool"),
         log.archiving(facts, settings),
         *projections.standing(facts, before, seconds),
+        *projections.lost(facts),
         *projections.parked(facts),
         *access.feeds(facts),
         await access.ports(facts, settings),

@@ -69,6 +69,13 @@ def _standing(
     return wrong("projectors", f"{lag}; {each.owner} holds it", remedy)
 
 
+def lost(facts: Facts) -> Iterator[Finding]:
+    """Look for rows of events that a takeover of their stream gave up."""
+    for each in facts.database.facts.lost if facts.database.facts else []:
+        found = f"{each.projector} has rows of {each.lost} events of {each.stream} that were lost with a disk"
+        yield wrong("lost rows", f"{found} (log.takeover at n = {each.n})", f"bahi rebuild {each.projector}")
+
+
 def parked(facts: Facts) -> Iterator[Finding]:
     """Look at what could not be read."""
     if facts.database.facts is None:

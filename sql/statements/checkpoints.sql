@@ -35,8 +35,17 @@ update projection_checkpoints set lease_until = '-infinity', owner = null
 where projector = %(projector)s and stream = %(stream)s and epoch = %(epoch)s
 
 -- fence_checkpoints: raise the epochs of all who read a stream, so that what they hold in memory is never committed
-update projection_checkpoints set epoch = epoch + 1, lease_until = '-infinity', owner = null
-where stream = %(stream)s returning projector, n
+select reader, reached from fence_stream(%(stream)s)
+
+-- note_lost_rows: a projector met a takeover that gave up events of which it had made rows
+insert into lost_rows (projector, stream, n, lost) values (%(projector)s, %(stream)s, %(n)s, %(lost)s)
+on conflict (projector, stream, n) do nothing
+
+-- forget_lost_rows: the tables of a projector are made anew
+delete from lost_rows where projector = %(projector)s
+
+-- read_lost_rows: which projections hold rows that nobody else gets
+select projector, stream, n, lost from lost_rows order by projector, stream, n
 
 -- add_stream: give a stream its short number; each call draws one of 32,767, also where the stream has one already
 insert into streams (stream) values (%(stream)s) on conflict (stream) do nothing

@@ -8,15 +8,16 @@ from pathlib import Path
 import pytest
 
 from events.event import Recorded
-from events.messages import Gap
+from events.messages import Gap, Takeover, pack
 from ops.embedded import postgres
 from projectors.candles import CANDLES
 from projectors.gaps import GAPS
 from projectors.loop import State
+from projectors.lost import lost_rows
 from projectors.projector import Projection
 from projectors.ticks import TICKS, TickProjector
 from runtime.errors import BadEvent
-from sql import migrate
+from sql import checkpoints, migrate
 from sql.store import Lease, Rows, Store
 from tests.entries import START_NS
 from tests.frames import INFY, SECOND_NS, STREAM, Packet, frame, recorded
@@ -316,3 +317,41 @@ async def test_an_outage_while_events_are_taken_alone_parks_no_good_one(desk: De
         await running.reached(4)
     assert await stored(desk.database_url) == twice([1, 2, 3])
     assert [row["n"] for row in await ask(desk.database_url, "select n from parked_events")] == [4]
+
+
+# ---- takeovers of the log -----------------------------------------------------------------------------------------
+
+
+async def test_rows_of_events_that_a_takeover_gave_up_are_noted_with_the_commit(desk: Desk) -> None:
+    told = Takeover(host="h", tombstones=[(3, 4), (7, 9)], checkpoints={"ticks": 8, "gaps": 2}, lost=5)
+    opening = pack(told, START_NS)
+    await desk.project(TICKS, [*frames(1, 9), Recorded(STREAM, 10, opening.at_ns, opening.type, opening.payload)])
+    found = await ask(desk.database_url, "select projector, stream, n, lost from lost_rows")
+    assert found == [{"projector": "ticks", "stream": STREAM, "n": 10, "lost": 4}]
+    assert lost_rows([Recorded(STREAM, 10, opening.at_ns, opening.type, opening.payload)], "gaps") == []
+
+
+async def test_a_fence_ends_what_owners_hold_in_memory_and_tells_where_they_stand(desk: Desk) -> None:
+    async with desk.running(TICKS, STREAM) as running:
+        await desk.write(frames(1, 5))
+        await running.reached(5)
+        before = await epoch(desk.database_url)
+        assert await checkpoints.fence(desk.database_url, STREAM) == {"ticks": 5}
+        await desk.write(frames(6, 9))
+        await running.reached(9)
+        assert await epoch(desk.database_url) >= before + 2, "one by the fence, one by the new lease"
+    assert await stored(desk.database_url) == twice(range(1, 10))
+    assert await checkpoints.fence(desk.database_url, "requests") == {}
+
+
+async def test_a_fence_reaches_rebuilds_too(desk: Desk) -> None:
+    await desk.project(TICKS, frames(1, 5))
+    for statement in (
+        "create schema rebuild_ticks_2",
+        "create table rebuild_ticks_2.projection_checkpoints (like projection_checkpoints including all)",
+        f"insert into rebuild_ticks_2.projection_checkpoints (projector, stream, n) values ('ticks', '{STREAM}', 3)",
+    ):
+        await ask(desk.database_url, statement)
+    assert await checkpoints.fence(desk.database_url, STREAM) == {"ticks": 5, "rebuild_ticks_2": 3}
+    (row,) = await ask(desk.database_url, "select epoch from rebuild_ticks_2.projection_checkpoints")
+    assert row["epoch"] == 1
