@@ -19,9 +19,11 @@ from events.spool import Spool
 from events.takeover import Fence
 from events.writer import Writer
 from runtime.clock import Clock
+from runtime.complaints import Complaints
 from runtime.errors import BadInput, Halt, SpoolMismatch, TakeoverDue, Unreachable
 from runtime.log import get
 from runtime.settings import Settings
+from runtime.waiting import Backoff
 
 STREAM = "requests"
 PROCESSES_MAX = 8  # of the API on one data directory; each has a stream of its own
@@ -52,14 +54,22 @@ class Requests:
         self._near, self._far, self._clock, self._fence = log, archive, clock, fence
         self._writer: Writer | None = None
         self._by_key: dict[str, tuple[bytes, asyncio.Future[Taken]]] = {}
+        self._complaints = Complaints(_log)
         self._decided = asyncio.Event()  # open, or closed for good
         self.shut: str | None = "the request log is being opened"
 
     async def run(self, stop: asyncio.Event) -> None:
         """Own a stream until the stop. A stream that cannot be written closes requests, and nothing else."""
+        backoff = Backoff()
         try:
             while not stop.is_set():
-                await self._own(stop)
+                try:
+                    await self._own(stop)
+                except Unreachable as error:  # the disk is full, or away
+                    self.shut = f"wanted {error.wanted}; found {error.found}; {error.remedy}"
+                    self._complaints.say("requests_wait", wanted=error.wanted, found=error.found, remedy=error.remedy)
+                    with suppress(TimeoutError):
+                        await asyncio.wait_for(stop.wait(), backoff.next_seconds())
         except Halt as error:
             self.shut = f"wanted {error.wanted}; found {error.found}; {error.remedy}"
             self._decided.set()

@@ -79,14 +79,14 @@ class Done(msgspec.Struct, frozen=True):
 
 async def take_over(spool: Spool, near: Log, far: Archive, fence: Fence, clock: Clock, why: str) -> Done:
     """Make the stream whole from all that is left of it; the spool then has one file, to be loaded."""
-    backoff, done = Backoff(), None
+    backoff, complaints, done = Backoff(), Complaints(_log.bind(stream=spool.stream)), None
     lock = await _archiver_shut_out(spool)
     try:
         while done is None:
             try:
                 done = await _try(spool, near, far, fence, clock, why)
             except Unreachable as error:
-                _log.warning("takeover_waits", stream=spool.stream, wanted=error.wanted, found=error.found)
+                complaints.say("takeover_waits", wanted=error.wanted, found=error.found, remedy=error.remedy)
                 await backoff.wait()
     finally:
         disk.close(lock)

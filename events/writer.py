@@ -34,6 +34,7 @@ from events.standing import refused
 from events.takeover import Fence
 from runtime import metrics
 from runtime.clock import Clock
+from runtime.complaints import Complaints
 from runtime.errors import BahiError, LogRefused, SpoolMismatch, TakeoverDue, Unreachable
 from runtime.log import get
 from runtime.waiting import Backoff, in_thread
@@ -59,6 +60,7 @@ class Writer:
         self._roll_bytes, self._roll_seconds = roll_bytes, roll_seconds
         self._rolled_at = clock.monotonic()
         self._waiting: deque[tuple[Sequence[Event], asyncio.Future[int]]] = deque()
+        self._complaints = Complaints(_log.bind(stream=spool.stream))
         self._wake = asyncio.Event()
         self._recent: deque[tuple[int, bytes]] = deque()
         self._recent_bytes = 0
@@ -159,9 +161,10 @@ class Writer:
             try:
                 await self._commit_waiting()
                 await self._roll_if_due()
+                self._complaints.heal("spool_full")
                 backoff.reset()
             except Unreachable as error:  # the disk is full: what is not written stays waiting
-                _log.error("spool_full", stream=self.stream, wanted=error.wanted, found=error.found)
+                self._complaints.say("spool_full", wanted=error.wanted, found=error.found, remedy=error.remedy)
                 await backoff.wait()
 
     async def _wait_for_work(self) -> None:

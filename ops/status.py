@@ -1,12 +1,13 @@
 """`bahi status` for eyes: what is wrong first, then feeds, streams, projectors, servers and processes."""
 
 from collections.abc import Iterable
+from pathlib import Path
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ops.doctor import access, projections, servers
+from ops.doctor import access, machine, projections, servers
 from ops.doctor.finding import Finding, State
 from ops.doctor.log import stores
 from ops.facts.gather import Facts
@@ -21,6 +22,7 @@ NONE = "-"
 def troubles(facts: Facts) -> list[Finding]:
     """Give what is wrong by one look; `bahi doctor` looks longer, and at more."""
     found = [
+        *machine.disks(Path(facts.data_dir)),
         *servers.postgres(facts),
         *servers.redis(facts),
         *stores(facts),

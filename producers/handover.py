@@ -1,6 +1,6 @@
 """From a broker client's thread to the event loop: in order, bounded, nothing dropped.
 
-The thread puts; the loop takes all that waits at once. At WAITING_BYTES_MAX the socket is read no further (`hold`)
+The thread puts; the loop takes what waits, piece by piece. At WAITING_BYTES_MAX the socket is read no further (`hold`)
 until half of it is on disk (`let`), so that a slow disk slows the broker down and loses nothing.
 """
 
@@ -12,6 +12,9 @@ from collections.abc import Callable
 from events.event import Event
 
 WAITING_BYTES_MAX = 16 * 1024 * 1024  # some seconds of the busiest feed; more would only hide a dead disk
+# What is taken at once goes to the disk at once: a disk that was full goes on when it has room for so much. It is about
+# 0.1 s of the busiest feed, which a healthy disk writes in a few milliseconds.
+TAKE_BYTES_MAX = 512 * 1024
 EVENT_BYTES_COST = 256  # what an event costs beside its payload, so that many small ones are bounded too
 
 
@@ -58,12 +61,16 @@ class Handover:
             self._loop.call_soon_threadsafe(self._there.set)
 
     async def take(self) -> list[Event]:
-        """Wait for events and give all that are there; tell `done` when they are on disk."""
+        """Wait for events and give those that are there, TAKE_BYTES_MAX at most; tell `done` when they are on disk."""
         await self._there.wait()
+        events: list[Event] = []
+        taken_bytes = 0
         with self._lock:
-            events = list(self._waiting)
-            self._waiting.clear()
-            self._there.clear()
+            while self._waiting and (not events or taken_bytes + _cost(self._waiting[0]) <= TAKE_BYTES_MAX):
+                events.append(self._waiting.popleft())
+                taken_bytes += _cost(events[-1])
+            if not self._waiting:
+                self._there.clear()
         return events
 
     def done(self, events: list[Event]) -> None:

@@ -17,7 +17,7 @@ async def examine(settings: Settings) -> list[Finding]:
     facts, before, seconds = await _watched(settings)
     return [
         *machine.data_directory(settings.bahi_data_dir),
-        machine.disk(settings.bahi_data_dir),
+        *machine.disks(settings.bahi_data_dir),
         machine.clock(facts),
         *access.brokers(settings),
         *access.tokens(settings, facts.now_ns),

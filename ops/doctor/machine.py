@@ -54,9 +54,16 @@ def _is_open(path: Path) -> bool:
     return bool(path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO))
 
 
-def disk(data_dir: Path) -> Finding:
-    """Look at the room that is left."""
+def disks(data_dir: Path) -> Iterator[Finding]:
+    """Look at the room that is left, where the spool has a disk of its own also there."""
     place = next(path for path in (data_dir, *data_dir.parents) if path.exists())
+    yield _disk(place)
+    spool = data_dir / "spool"
+    if spool.exists() and spool.stat().st_dev != place.stat().st_dev:
+        yield _disk(spool)
+
+
+def _disk(place: Path) -> Finding:
     usage = shutil.disk_usage(place)
     found = f"{usage.free / GIB:.1f} GiB free of {usage.total / GIB:.1f} on the disk of {place}"
     remedy = "make room, or set BAHI_DATA_DIR to a larger disk; the archive may lie elsewhere (ARCHIVE_URL)"

@@ -16,6 +16,7 @@ from runtime.settings import Settings
 from tests import servers
 from tests.api_server import Api, feeding, full_frame, serving
 from tests.patience import PATIENCE_SECONDS
+from tests.small_disk import filled, small_disk
 
 pytestmark = pytest.mark.anyio
 
@@ -173,3 +174,19 @@ async def test_a_stream_that_another_content_stands_in_closes_requests_and_nothi
             assert "another writer's content" in (await answer.json())["detail"]
         await api.get("/api/instruments")
         assert isinstance(api.client, aiohttp.ClientSession)
+
+
+async def test_with_a_full_disk_at_the_start_everything_but_requests_is_there(settings: Settings) -> None:
+    with small_disk(settings.bahi_data_dir) as room:
+        (settings.bahi_data_dir / "spool").symlink_to(room)
+        with filled(room):
+            async with serving(settings, whole=False) as api:
+                async with api.client.post("/api/instruments/sync") as answer:
+                    assert answer.status == 503
+                assert (await api.get("/api/instruments"))["instruments"] == []
+                for ballast in room.iterdir():
+                    if ballast.is_file():
+                        ballast.unlink()
+                await until_ready(api)
+                async with api.client.post("/api/instruments/sync") as answer:
+                    assert answer.status == 202

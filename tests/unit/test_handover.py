@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from events.event import Event
-from producers.handover import EVENT_BYTES_COST, WAITING_BYTES_MAX, Handover
+from producers.handover import EVENT_BYTES_COST, TAKE_BYTES_MAX, WAITING_BYTES_MAX, Handover
 from tests.patience import PATIENCE_SECONDS
 
 BOUND_BYTES = 20 * (EVENT_BYTES_COST + 100)
@@ -134,3 +134,14 @@ async def test_emptied_waits_until_all_is_on_disk(socket: Socket) -> None:
         assert not emptied.done()
         way.done(events[1:])
         await emptied
+
+
+async def test_what_is_taken_at_once_is_bounded_and_the_rest_comes_next(socket: Socket) -> None:
+    way = await handover(socket, WAITING_BYTES_MAX)
+    for n in range(5):
+        way.put(event(n, TAKE_BYTES_MAX // 3))
+    way.put(event(5, TAKE_BYTES_MAX * 2))
+    taken: list[list[int]] = []
+    while sum(len(each) for each in taken) < 6:
+        taken.append([each.at_ns for each in await way.take()])
+    assert taken == [[0, 1], [2, 3], [4], [5]]
