@@ -173,7 +173,7 @@ async def test_an_archiver_killed_again_and_again_on_a_bad_way_to_its_bucket_los
     near, far = RedisLog.connect(settings.redis_url), Archive.at(settings)
     desk = Desk(settings.bahi_data_dir / "spool" / "ticks-sandbox-1", near, far, ROLL_BYTES)
     written = 0
-    async with asyncio.timeout(PATIENCE_SECONDS), Way(s3_address).open() as way:
+    async with asyncio.timeout(PATIENCE_SECONDS * (KILLS + 1)), Way(s3_address).open() as way:
         for _ in range(KILLS):
             with archiving(settings, way.address) as process:
                 way.fault = chance.choice(["none", "none", "busy", "unanswered"])
