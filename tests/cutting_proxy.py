@@ -39,7 +39,7 @@ class CuttingProxy:
                 if self._random.random() < self.share:
                     await self._cut(piece, up, to_server, answers)
                     break
-                to_server.write(piece)
+                _write(to_server, piece)
         except OSError:
             pass  # a client that goes away cuts by itself
         finally:
@@ -50,7 +50,7 @@ class CuttingProxy:
     async def _carry_back(self, up: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError):
             while piece := await up.read(PIECE_BYTES):
-                back.write(piece)
+                _write(back, piece)
                 self._send_late()
         back.close()
 
@@ -63,7 +63,7 @@ class CuttingProxy:
         with contextlib.suppress(asyncio.CancelledError):
             await answers
         if end == "unanswered":
-            to_server.write(piece)
+            _write(to_server, piece)
             with contextlib.suppress(TimeoutError):  # a part of a request gets no answer
                 async with asyncio.timeout(ANSWER_SECONDS_MAX):
                     await up.read(PIECE_BYTES)
@@ -73,13 +73,19 @@ class CuttingProxy:
     def _send_late(self) -> None:
         while self._late and self._random.random() < 0.5:
             to_server, piece = self._late.pop(0)
-            to_server.write(piece)
+            _write(to_server, piece)
 
     async def close(self) -> None:
         """Cut everything, and wait until nobody carries anything."""
         for writer in self._open:
             writer.close()
         await asyncio.gather(*self._serving, return_exceptions=True)
+
+
+def _write(writer: asyncio.StreamWriter, piece: bytes) -> None:
+    """Write to a side that may be gone already, in which case nobody hears it."""
+    if not writer.is_closing():
+        writer.write(piece)
 
 
 @contextlib.asynccontextmanager

@@ -155,4 +155,6 @@ def borrow_tools(data_dir: Path) -> None:
     home = data_dir / "tools" / "redis-6.2"
     if kept.exists() and not home.exists():
         home.mkdir(parents=True)
+        for folder in (home.parent, home):
+            folder.chmod(0o755)  # root's servers run as another user, whatever the umask is
         (home / "redis-server").symlink_to(kept)

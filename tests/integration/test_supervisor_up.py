@@ -171,7 +171,7 @@ def test_a_taken_port_is_named_before_anything_starts(data_dir: Path, taken_port
     [
         ({"BROKER": "kite"}, "wanted KITE_API_KEY for BROKER=kite"),
         ({"BROKER": "fyers"}, "found +BROKER=fyers"),
-        ({"ARCHIVE_URL": "s3://bucket/prefix"}, "wanted ARCHIVE_URL"),
+        ({"ARCHIVE_URL": "s3://bucket/prefix"}, "wanted AWS_ACCESS_KEY_ID"),
         ({"API_HOST": "192.0.2.1"}, "do +set API_HOST"),
     ],
 )

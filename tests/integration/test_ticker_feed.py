@@ -119,22 +119,27 @@ async def test_a_quiet_market_is_not_a_dead_socket(settings: Settings, watcher: 
             assert count("stalled", await watcher.all()) == 0
 
 
+def downs(heard: list[Recorded]) -> set[object]:
+    """Give what the beats say of why the connection is down."""
+    return {unpack(event, Beat).down for event in heard if event.type == "feed.beat.v1"}
+
+
 async def test_an_ended_token_is_said_and_a_new_one_is_taken_without_a_restart(
     settings: Settings, watcher: Watcher, capsys: pytest.CaptureFixture[str]
 ) -> None:
     async with market(settings) as exchange:
         await bring_token(settings, exchange)
         async with Running(settings) as running:
-            await watcher.until(seen(frame=10))
+            heard = await watcher.until(seen(frame=10))
+            await watcher.until(seen(beat=count("beat", heard) + 1))
             await fault(exchange, "expire_token")
-            heard = await watcher.until(seen(lost=1))
-            await watcher.until(seen(beat=count("beat", heard) + 4))
+            heard = await watcher.until(lambda heard: LOGIN_REFUSED in downs(heard))
+            await watcher.until(seen(beat=count("beat", heard) + 2))
             assert not running.task.done()
             await bring_token(settings, exchange)
             await watcher.until(seen(gap=1, frame=count("frame", heard) + 10))
     said = capsys.readouterr().out
-    told = [unpack(event, Beat).down for event in await watcher.all() if event.type == "feed.beat.v1"]
-    assert {msgspec.UNSET, LOGIN_REFUSED} <= set(told), "whoever reads the log can say so"
+    assert {msgspec.UNSET, LOGIN_REFUSED} <= downs(await watcher.all()), "whoever reads the log can say so"
     assert "feed.token_refused" in said
     assert said.count("ticks.waits_for_token") == 1
     assert "bahi login sandbox" in said
