@@ -50,7 +50,6 @@ def make(settings: Settings, log: Log, clock: Clock | None = None) -> Parts:
     tables = Tables(settings)
     live = Live(Reader(log, Archive.at(settings)), Prices(), clock)
     requests = Requests(settings, log, Archive.at(settings), clock, _fence(settings))
-    far = Archive.at(settings)
     return Parts(
         settings=settings,
         clock=clock,
@@ -61,7 +60,7 @@ def make(settings: Settings, log: Log, clock: Clock | None = None) -> Parts:
         tables=tables,
         live=live,
         requests=requests,
-        watch=Watch(settings, clock, live, tables, requests, Reader(log, far), far),
+        watch=Watch(settings, clock, live, tables, requests, log, Archive.at(settings)),
         page=Page(),
         closing=asyncio.Event(),
     )

@@ -5,6 +5,7 @@ is null, and `problems` says why.
 """
 
 import asyncio
+from contextlib import suppress
 from datetime import datetime
 from typing import Annotated
 
@@ -20,13 +21,15 @@ from api.quotes import ist_text
 from api.requests import Requests
 from api.tables import Tables
 from events.archive import Archive
+from events.log import Log
 from events.messages import WAITS_FOR_LOGIN
-from events.reader import Reader
 from runtime.clock import NS_PER_SECOND, Clock
-from runtime.errors import Unreachable
+from runtime.errors import BahiError, Unreachable
 from runtime.settings import Settings
 
 STATUS_SECONDS = 1.0
+ARCHIVE_LOOK_SECONDS = 15.0  # a segment comes once in a minute at most, and each listing of a bucket costs
+ARCHIVE_SECONDS_MAX = 3.0  # for the archive's answer: a page waits no longer, and sees the rest
 DAY_SECONDS = 86_400
 PAGE_DEFAULT, PAGE_MAX = 100, 1000
 
@@ -110,13 +113,15 @@ class Watch:
         live: Live,
         tables: Tables,
         requests: Requests,
-        reader: Reader,
+        near: Log,
         far: Archive,
     ) -> None:
-        """Take a reader and an archive of its own."""
+        """Take the log's two ends, an archive of its own."""
         self._settings, self._clock = settings, clock
         self._live, self._tables, self._requests = live, tables, requests
-        self._reader, self._far = reader, far
+        self._near, self._far = near, far
+        self._archived: dict[str, int] | None = None
+        self._archive_asked = 0.0  # by the clock; 0 before the first time
         self._held: Status | None = None
         self._looked_at = 0.0
         self._looking = asyncio.Lock()
@@ -157,15 +162,25 @@ class Watch:
         )
 
     async def _streams(self) -> list[StreamView]:
-        followed = {name: feed.n for name, feed in self._live.feeds.items()}
-        if self._live.unreadable:
-            return [StreamView(name, n, await self._far.last(name)) for name, n in sorted(followed.items())]
-        try:
-            names = await self._reader.streams()
-            lasts = {name: max(followed.get(name, 0), await self._reader.last(name)) for name in names}
-        except Unreachable:
-            lasts = followed
-        return [StreamView(name, n, await self._far.last(name)) for name, n in sorted(lasts.items())]
+        lasts: dict[str, int | None] = {name: feed.n for name, feed in self._live.feeds.items()}
+        held = await self._in_archive()
+        if not self._live.unreadable:
+            with suppress(Unreachable):
+                for name in {*await self._near.streams(), *(held or {})}:
+                    last, _ = await self._near.last(name)
+                    lasts[name] = max(last, lasts.get(name) or 0, (held or {}).get(name, 0))
+        return [StreamView(name, n, None if held is None else held.get(name, 0)) for name, n in sorted(lasts.items())]
+
+    async def _in_archive(self) -> dict[str, int] | None:
+        """Give the last archived n of each stream, at most ARCHIVE_LOOK_SECONDS old; None where it does not answer."""
+        if not self._archive_asked or self._clock.monotonic() - self._archive_asked > ARCHIVE_LOOK_SECONDS:
+            try:
+                async with asyncio.timeout(ARCHIVE_SECONDS_MAX):
+                    self._archived = {name: await self._far.last(name) for name in await self._far.streams()}
+            except (TimeoutError, BahiError):
+                self._archived = None
+            self._archive_asked = self._clock.monotonic()
+        return self._archived
 
     async def _projectors(self, lasts: dict[str, int | None]) -> list[ProjectorView]:
         views = []

@@ -45,6 +45,7 @@ PROBE = "create-only"
 PROBE_CONTENT = b"Bahi puts this to see that a name is given once. Leave it here.\n"
 SAID_CHARACTERS = 200  # of what the server says
 NOT_PARTIAL = "non-partial response"  # what the library says of an answer that holds all where a part was asked
+REFUSED = ("status code: 401", "status code: 403")
 _CODE = re.compile(r"<Code>([^<]*)</Code>(?:\s*<Message>([^<]*)</Message>)?")
 
 assert CONNECT_SECONDS < CALL_SECONDS, "a server that is away is told from one that is slow"
@@ -205,7 +206,7 @@ class Bucket:
                 return self._unsafe(said)
         if NOT_PARTIAL in text:
             return _NoSuchPart()
-        if isinstance(error, exceptions.PermissionDeniedError | exceptions.UnauthenticatedError):
+        if any(status in text for status in REFUSED):  # the library has a class for it, but not where it lists
             remedy = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY right, or let that key list, read and put there"
             return self._away(said, remedy)
         return self._away(said, "is the server there? AWS_ENDPOINT_URL and AWS_REGION say where it is asked")

@@ -33,15 +33,17 @@ KEY = {"AWS_ACCESS_KEY_ID": "made-up-id", "AWS_SECRET_ACCESS_KEY": "made-up-secr
 PREFIX = "of/mine"
 QUIET_SECONDS = 0.2
 
-Fault = Literal["none", "hang", "deaf", "unanswered", "busy", "overwrite"]
+Fault = Literal["none", "hang", "deaf", "unanswered", "busy", "conflict", "overwrite"]
 
 _numbers = itertools.count(1)
 
 
 @contextlib.contextmanager
-def server() -> Iterator[str]:
-    """Run a server until the context ends; yield its address."""
+def server(requests_without_key: int | None = None) -> Iterator[str]:
+    """Run a server until the context ends; yield its address. It knows no key, and asks for one after so many."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    if requests_without_key is not None:
+        clean["INITIAL_NO_AUTH_ACTION_COUNT"] = str(requests_without_key)
     command = [sys.executable, "-W", "ignore", "-c", START]
     streams = (subprocess.DEVNULL, subprocess.PIPE, subprocess.DEVNULL)
     with subprocess.Popen(command, -1, None, *streams, env=clean, text=True) as process:
@@ -108,6 +110,7 @@ class Way:
     deaf        the connection is taken and nothing is read
     unanswered  the server hears it, and the connection is cut before its answer
     busy        the server says that it has too much to do
+    conflict    the server says that somebody else puts under this name at this moment
     overwrite   the server never hears of `If-None-Match`
     """
 
@@ -132,6 +135,8 @@ class Way:
             await self._ended.wait()
         if fault == "busy":
             return web.Response(status=503, text="<Error><Code>SlowDown</Code><Message>Later</Message></Error>")
+        if fault == "conflict" and request.method == "PUT":
+            return web.Response(status=409, text="<Error><Code>ConditionalRequestConflict</Code></Error>")
         headers = {name: value for name, value in request.headers.items() if name.lower() != "transfer-encoding"}
         if fault == "overwrite":
             headers.pop("If-None-Match", None)

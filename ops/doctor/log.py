@@ -36,6 +36,8 @@ def apart(stream: StreamFacts) -> Iterator[Finding]:
     if stream.redis_last is not None and stream.redis_last > stream.spool_last:
         found = f"Redis has {name} up to {stream.redis_last}, the spool only up to {stream.spool_last}: a disk forgot"
         yield wrong(check, found, DURABILITY)
+    if stream.archived is None:
+        return  # it does not answer, which is said above
     if stream.archived > stream.spool_last:
         found = f"the archive has {name} up to {stream.archived}, the spool only up to {stream.spool_last}"
         yield wrong(check, found, DURABILITY)
@@ -73,6 +75,8 @@ def takeovers(spools: Path) -> Iterator[Finding]:
 
 def archiving(facts: Facts, settings: Settings) -> Finding:
     """Look whether closed files reach the archive."""
+    if any(each.archived is None for each in facts.streams):
+        return note("archive", "it does not answer, so nobody knows what is archived", "mend what is said of it above")
     oldest = max(facts.streams, key=lambda each: each.unarchived_seconds or 0.0, default=None)
     if oldest is None or not oldest.unarchived_seconds:
         return good("archive", "all that was written is archived" if facts.streams else "nothing was written yet")

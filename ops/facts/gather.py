@@ -1,5 +1,6 @@
 """All facts at once."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from runtime.settings import Settings
 from sql import facts as sql_facts
 from sql.facts import DatabaseFacts
 
+ARCHIVE_SECONDS_MAX = 5.0  # for the first answer of the archive: who looks waits no longer, and sees the rest
 RECENT = timedelta(days=1)  # a loss of feed that began within this counts as recent
 TICKS = "ticks-"
 
@@ -120,10 +122,26 @@ async def _database(url: str | None, now_ns: int) -> DatabaseServer:
         return DatabaseServer(known=True, trouble=error.found)
 
 
+async def _archive(facts: Facts, settings: Settings) -> Archive | None:
+    """Give the archive, None where it does not answer."""
+    archive = Archive.at(settings)
+    try:
+        async with asyncio.timeout(ARCHIVE_SECONDS_MAX):
+            await archive.streams()
+    except TimeoutError:
+        facts.trouble.append(f"the archive in {archive.place} did not answer within {ARCHIVE_SECONDS_MAX:.0f} s")
+        return None
+    except Unreachable as error:
+        facts.trouble.append(_said(error))
+        return None
+    return archive
+
+
 async def _look(facts: Facts, settings: Settings, log: RedisLog | None) -> None:
     """Look at the streams, with whatever answers."""
     try:
-        stores = Stores(log, Archive.at(settings), settings.bahi_data_dir / "spool", facts.now_ns)
+        archive = await _archive(facts, settings)
+        stores = Stores(log, archive, settings.bahi_data_dir / "spool", facts.now_ns)
         for name in await stores.names():
             stream = await stores.look(name)
             facts.streams.append(stream)
@@ -132,7 +150,11 @@ async def _look(facts: Facts, settings: Settings, log: RedisLog | None) -> None:
                 feed = await stores.feed(name, stream.redis_last or 0)
                 facts.feeds.append(_with_instruments(feed, settings.bahi_data_dir))
     except BahiError as error:
-        facts.trouble.append(f"wanted {error.wanted}; found {error.found}; {error.remedy}")
+        facts.trouble.append(_said(error))
+
+
+def _said(error: BahiError) -> str:
+    return f"wanted {error.wanted}; found {error.found}; {error.remedy}"
 
 
 async def _add_projectors(facts: Facts, stores: Stores, stream: StreamFacts) -> None:

@@ -43,7 +43,7 @@ class StreamFacts(msgspec.Struct):
     spool_bytes: int
     redis_last: int | None
     trimmed: int | None
-    archived: int
+    archived: int | None
     unarchived_seconds: float | None
     newest_ns: int
     in_spool_differs: bool = False
@@ -71,8 +71,8 @@ class FeedFacts(msgspec.Struct, frozen=True):
 class Stores:
     """The stores of a data directory, looked at from outside."""
 
-    def __init__(self, log: RedisLog | None, archive: Archive, spool_folder: Path, now_ns: int) -> None:
-        """log: None where Redis does not answer."""
+    def __init__(self, log: RedisLog | None, archive: Archive | None, spool_folder: Path, now_ns: int) -> None:
+        """log, archive: None where they do not answer."""
         self._log, self._archive, self._spools, self._now_ns = log, archive, spool_folder, now_ns
 
     async def names(self) -> list[str]:
@@ -80,7 +80,8 @@ class Stores:
         folders = [each.name for each in self._spools.iterdir() if each.is_dir()] if self._spools.is_dir() else []
         in_spools = [name for name in folders if any((self._spools / name).glob("*.spool"))]
         in_redis = await self._log.streams() if self._log else []
-        return sorted({*in_spools, *in_redis, *await self._archive.streams()})
+        in_archive = await self._archive.streams() if self._archive else []
+        return sorted({*in_spools, *in_redis, *in_archive})
 
     async def look(self, stream: str) -> StreamFacts:
         """Look at one stream. Raises Unreachable, ArchiveRotten.
@@ -92,9 +93,9 @@ class Stores:
         first = await asyncio.to_thread(spools.oldest, self._spools, stream)
         redis_last, entry = await self._log.last(stream) if self._log else (0, None)
         oldest = await self._entries(stream, 0, 1)
-        archived = await self._archive.last(stream)
+        archived = await self._archive.last(stream) if self._archive else None
         ends = await asyncio.to_thread(spools.ends, self._spools, stream)
-        last = max(redis_last, archived, ends.last if ends else 0)
+        last = max(redis_last, archived or 0, ends.last if ends else 0)
         newest = max([ends.entry if ends else b"", entry or b""], key=lambda each: codec.entry_n(each) if each else 0)
         return StreamFacts(
             stream=stream,
@@ -105,7 +106,7 @@ class Stores:
             redis_last=redis_last if self._log else None,
             trimmed=codec.entry_n(oldest[0]) - 1 if oldest else None,
             archived=archived,
-            unarchived_seconds=await self._age(stream, archived + 1) if archived < last else None,
+            unarchived_seconds=None if archived in (None, last) else await self._age(stream, (archived or 0) + 1),
             newest_ns=codec.entry_at_ns(newest) if newest else 0,
             in_spool_differs=await asyncio.to_thread(self._differs, stream, ends, entry),
         )

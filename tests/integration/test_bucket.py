@@ -74,6 +74,13 @@ async def test_a_bucket_that_is_not_there(s3_address: str) -> None:
         assert "make that bucket" in said
 
 
+async def test_a_key_that_is_refused() -> None:
+    with buckets.server(requests_without_key=1) as address:
+        for said in await everything(Archive.at(settings(address, buckets.new_bucket(address)))):
+            assert "InvalidAccessKeyId" in said
+            assert "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY right" in said
+
+
 async def test_a_server_that_is_away(taken_port: int, bucket: str) -> None:
     for said in await everything(Archive.at(settings("http://127.0.0.1:9", bucket))):
         assert "is the server there?" in said
@@ -114,6 +121,19 @@ async def test_a_server_that_is_busy_is_asked_again_a_few_times(way: Way, bucket
     with told("SlowDown: Later"):
         await Archive.at(settings(way.address, bucket)).last(STREAM)
     assert way.methods == ["GET"] * 4
+
+
+async def test_another_put_under_the_name_at_the_same_moment_is_waited_for(
+    way: Way, bucket: str, inside: Inside
+) -> None:
+    archive = Archive.at(settings(way.address, bucket))
+    await archive.put(STREAM, entries(1, 9))
+    way.fault = "conflict"
+    with told("archive in"):  # whether it comes to stand there nobody knows yet
+        await archive.put(STREAM, entries(10, 19))
+    way.fault = "none"
+    await archive.put(STREAM, entries(10, 19))
+    assert await archive.entries(STREAM, 10) == entries(10, 19)
 
 
 async def test_an_answer_that_is_lost_gives_the_name_to_the_same_segment(way: Way, bucket: str, inside: Inside) -> None:

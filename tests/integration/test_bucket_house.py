@@ -124,7 +124,18 @@ async def test_status_sees_what_the_bucket_holds(settings: Settings, log: SmallL
     assert facts.trouble == []
     (stream,) = facts.streams
     assert stream.trimmed is not None
+    assert stream.archived is not None
     assert 0 < stream.trimmed <= stream.archived < stream.last
+
+
+async def test_status_sees_the_rest_while_the_bucket_does_not_answer(settings: Settings, log: SmallLog) -> None:
+    away = msgspec.structs.replace(settings, aws_endpoint_url="http://127.0.0.1:9")
+    facts = await gather(away, ManualClock(log.clock.now_ns()))
+    assert "is the server there?" in facts.trouble[0]
+    (stream,) = facts.streams
+    assert (stream.archived, stream.unarchived_seconds) == (None, None)
+    assert stream.last == log.writer.last
+    assert len(facts.feeds) == 1
 
 
 async def test_doctor_says_what_is_wrong_with_the_bucket(settings: Settings, log: SmallLog) -> None:
