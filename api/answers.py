@@ -17,6 +17,7 @@ from litestar.exceptions import HTTPException
 from runtime.errors import BadInput, BahiError, Unreachable
 from runtime.log import get
 
+PATH_CHARACTERS_MAX = 200  # of what is shown of it
 RETRY_SECONDS = 2  # a server that restarts is usually back by then
 
 Asked = Request[object, object, State]
@@ -48,10 +49,18 @@ def answer_http(request: Asked, error: HTTPException) -> Response[Body]:
     """Answer what the framework refuses: unknown paths, wrong methods, values of the wrong kind."""
     if error.status_code >= 500:
         return answer_defect(request, error)
-    detail = error.detail
-    if isinstance(error.extra, list) and error.extra:
-        detail = "; ".join(_complaint(each) for each in error.extra)
-    return Response({"detail": detail}, status_code=error.status_code, headers=error.headers)
+    path, method = request.scope["path"][:PATH_CHARACTERS_MAX], request.scope["method"]
+    match error.status_code:
+        case 404:
+            told = BadInput("a path that GET /schema lists", path, "mend it")
+        case 405:
+            told = BadInput(f"a method that {path} has", method, "GET /schema lists them")
+        case _:
+            listed = error.extra if isinstance(error.extra, list) else []
+            found = "; ".join(_complaint(each) for each in listed) or error.detail
+            told = BadInput(f"{method} {path} as GET /schema describes it", found, "mend it")
+    body: Body = {"detail": str(told), "wanted": told.wanted, "found": told.found, "remedy": told.remedy}
+    return Response(body, status_code=error.status_code, headers=error.headers)
 
 
 def answer_defect(request: Asked, error: Exception) -> Response[Body]:
@@ -64,7 +73,7 @@ def _complaint(each: object) -> str:
     """Give one complaint about a value as the framework lists them: where it stood, and what was wrong."""
     if not isinstance(each, dict):
         return str(each)
-    return " ".join(str(each[name]) for name in ("source", "key", "message") if each.get(name))
+    return f"{each.get('message', '')} in `{each.get('key', '')}`"
 
 
 Handlers = dict[int | type[Exception], Callable[..., Response[Body]]]

@@ -64,6 +64,8 @@ async def list_candles(
     """Give candles whose beginning lies in [from, to], both included; a time without offset is Indian time."""
     to = _moment("to", end, time.max) if end else datetime.now(UTC)
     since = _moment("from", start, time.min) if start else to - SPANS[interval]
+    if start and end and since > to:
+        raise BadInput("`from` before `to`", f"{start[:60]} after {end[:60]}", "swap them")
     if cursor:
         since = max(since, paging.from_word(cursor, datetime) + timedelta(microseconds=1))
     parameters = {"instrument_token": instrument_token, "from": since, "to": to, "limit": limit + 1}

@@ -100,6 +100,15 @@ class Feed:
         except BadEvent:
             return  # a view: the projector of gaps parks it and says so
 
+    @property
+    def has_told(self) -> bool:
+        """Whether the feed has said what it has subscribed, since this process looks at it."""
+        return self._mode is not None
+
+    def holds(self, token: int) -> bool:
+        """Say whether an instrument is subscribed."""
+        return token in self._tokens
+
     def state(self) -> str:
         """Give the state as the module's head lists them."""
         if self._beat is None:

@@ -14,6 +14,7 @@ two of them the hub stands at one position in all streams: that is the cursor.
 
 import asyncio
 import contextlib
+from collections.abc import Sequence
 
 from api.audience import House
 from api.feeds import Feed
@@ -158,6 +159,16 @@ class Live:
         self.unreadable = unreadable
 
     # ---- clients -----------------------------------------------------------------------------------------------
+
+    def unknown(self, tokens: Sequence[int]) -> list[int]:
+        """Give those that no feed has subscribed and that have no price; none while a feed has not told what it has."""
+        if not self.feeds or not all(feed.has_told for feed in self.feeds.values()):
+            return []
+        return [
+            token
+            for token in tokens
+            if token not in self.prices and not any(feed.holds(token) for feed in self.feeds.values())
+        ]
 
     def seat(self, viewer: Viewer, tokens: frozenset[int], depth: bool) -> None:
         """Show these instruments to a client from the next batch on."""

@@ -26,6 +26,10 @@ class Prices:
         self._words: Words = np.zeros((FIRST_ROWS, WORDS), np.int64)
         self._encoded: dict[int, bytes] = {}  # what was asked for and has not changed since
 
+    def __contains__(self, token: int) -> bool:
+        """Say whether an instrument has a price."""
+        return token in self._place
+
     def __len__(self) -> int:
         return len(self._place)
 

@@ -7,6 +7,8 @@
     <- {"type":"skipped","count":N}                                the client was too slow for N ticks
     <- {"type":"error","detail":"..."}                             the message was refused; the rest goes on
 
+Instruments that no feed gives are subscribed and said to be unknown: they are sent once they come.
+
 `resume_from` sets the whole connection back to a cursor: all that it has subscribed is sent again from there, then
 live. A message that cannot be read changes nothing. This is plain ASGI, below the framework's wrappers: its `send` must
 begin when it is called (see `viewer`).
@@ -14,9 +16,9 @@ begin when it is called (see `viewer`).
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 from litestar.types import Receive, Scope, Send
@@ -31,8 +33,11 @@ from runtime.log import get
 
 MESSAGE_BYTES_MAX = 256 * 1024  # 9,000 tokens are 100 KB
 TOKENS_MAX = 9000  # all that Kite's three connections carry
+TOKEN_MAX = 2**63 - 1  # a bigint of the tables
 CLIENTS_MAX = 500  # beyond, every client is worse off; the next one is told to come back later
 CLOSE_GOING_AWAY, CLOSE_TOO_BIG, CLOSE_TRY_LATER, CLOSE_REFUSED = 1001, 1009, 1013, 1008
+
+NAMED_MAX = 20  # unknown instruments that an error names; the rest is counted
 
 _log = get("socket")
 
@@ -41,7 +46,7 @@ class Ask(msgspec.Struct, forbid_unknown_fields=True):
     """What a client says. depth: with the five levels of the book; once asked for, it stays."""
 
     action: Literal["subscribe", "unsubscribe"]
-    tokens: list[int] = []
+    tokens: list[Annotated[int, msgspec.Meta(ge=1, le=TOKEN_MAX)]] = []
     resume_from: str | None = None
     depth: bool | None = None
 
@@ -167,6 +172,11 @@ class Session:
             viewer.hold()
         self._live.seat(viewer, tokens, depth)
         await self._tell(ask.resume_from or self._live.cursor)
+        if unknown := self._live.unknown(ask.tokens):
+            await self._refuse(
+                f"wanted instruments whose prices are received; found {_some(unknown)}, of which none is; ask for them "
+                "with POST /api/instruments/subscribe, they are sent here once they come"
+            )
         if start is not None:
             self._replay = asyncio.create_task(self._resume(start))
 
@@ -194,6 +204,11 @@ class Session:
         if self._replay is not None:
             await _end(self._replay)
             self._replay = None
+
+
+def _some(tokens: Sequence[int]) -> str:
+    named = ", ".join(str(token) for token in tokens[:NAMED_MAX])
+    return f"{named} and {len(tokens) - NAMED_MAX} more" if len(tokens) > NAMED_MAX else named
 
 
 async def _end(*tasks: "asyncio.Task[object] | asyncio.Task[None]") -> None:

@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from events import cursor
+from events.messages import Subscribed
 from runtime.settings import Settings
 from tests.api_server import Api, Feed, feeding, full_frame, ltp_frame, serving
 from tests.patience import PATIENCE_SECONDS
@@ -145,8 +146,11 @@ async def test_depth_and_unsubscribe(settings: Settings) -> None:
         ('{"action":"buy"}', "buy"),
         ('{"action":"subscribe","tokens":["INFY"]}', "tokens"),
         ('{"action":"subscribe","token":[1]}', "token"),
+        ('{"action":"subscribe","tokens":[-1]}', ">= 1"),
+        ('{"action":"subscribe","tokens":[99999999999999999999999]}', "tokens"),
+        ("[1]", "object"),
         ('{"action":"subscribe","tokens":[1],"resume_from":"x!"}', "cursor"),
-        (f'{{"action":"subscribe","tokens":{list(range(9001))}}}', "9000"),
+        (f'{{"action":"subscribe","tokens":{list(range(1, 9002))}}}', "9000"),
     ],
 )
 async def test_a_malformed_message_gets_a_clear_error_and_changes_nothing(
@@ -159,6 +163,20 @@ async def test_a_malformed_message_gets_a_clear_error_and_changes_nothing(
         await feed.frames(ltp_frame({INFY: 5}))
         (tick,), _ = await ticks_of(socket, 1)
         assert tick["last_price"] == 5
+
+
+async def test_an_instrument_that_no_feed_gives_is_named_and_comes_when_it_comes(settings: Settings) -> None:
+    async with feeding(settings) as feed, serving(settings) as api, api.socket() as socket:
+        n = await feed.tell(Subscribed(run="r", tokens=[INFY], mode="ltp"))
+        await until(api, feed, n)
+        await socket.send_json({"action": "subscribe", "tokens": [INFY, 123]})
+        assert (await said(socket, "subscribed"))["tokens"] == [123, INFY]
+        detail = str((await said(socket, "error"))["detail"])
+        assert "found 123, of which none is" in detail
+        assert "POST /api/instruments/subscribe" in detail
+        await feed.frames(ltp_frame({123: 5}))
+        (tick,), _ = await ticks_of(socket, 1)
+        assert tick["instrument_token"] == 123
 
 
 async def test_a_message_that_is_too_big_ends_the_connection(settings: Settings) -> None:
