@@ -178,7 +178,9 @@ def take_archive_lock(folder: Path) -> int:
     lock = disk.lock(folder / ARCHIVE_LOCK)
     if lock is None:
         raise Unreachable(
-            f"to be the one archiver of {folder}", "another one that has its lock", "one is enough: stop one"
+            f"to be alone with the closed files of {folder}",
+            "another archiver, or a writer that takes the stream over",
+            "it is tried again; if it stays so, two archivers are at work: stop one",
         )
     return lock
 

@@ -252,7 +252,7 @@ async def test_there_is_one_archiver_of_a_folder_at_a_time(
 ) -> None:
     await taken(near, 50)
     lock = take_archive_lock(spool.folder)
-    with pytest.raises(Unreachable, match="another one that has its lock"):
+    with pytest.raises(Unreachable, match="another archiver, or a writer that takes the stream over"):
         await archiver.round()
     assert await far.last(STREAM) == 0
     os.close(lock)
