@@ -1,11 +1,13 @@
 # Each target has one line of help; `make help` prints them. Nothing here needs docker, Node or a compiler.
 .DEFAULT_GOAL := help
-.PHONY: help up test prove lint format bench
+.PHONY: help up test prove simulate lint format bench
 
 # Two workers fit the two cores that the suite is measured on; each starts its own PostgreSQL and Redis.
 TEST_WORKERS ?= 2
 BENCH ?= parse append load candles fanout http archive rebuild e2e
 PROVE_REPORT ?= build/prove.md
+SEEDS ?= 2000
+FROM ?= 0
 
 help: ## Show this help
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/^([a-z]+):.*## /\1|/' | awk -F'|' '{ printf "  make %-8s %s\n", $$1, $$2 }'
@@ -18,6 +20,9 @@ test: .venv/installed ## Run the test suite on real Redis and PostgreSQL that th
 
 prove: .venv/installed ## Run every acceptance check at full length and write a table of the results
 	@.venv/bin/python -m pytest -p tests.acceptance.report -m prove --prove-report=$(PROVE_REPORT) tests/acceptance $(ARGS)
+
+simulate: .venv/installed ## Run the log's own code through seeded disasters (SEEDS=20000 FROM=2000 for others)
+	@.venv/bin/python -m tests.simulation --seeds $(SEEDS) --from $(FROM)
 
 lint: .venv/installed ## Check style, types and who imports whom
 	@.venv/bin/ruff check .

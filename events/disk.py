@@ -19,22 +19,35 @@ from runtime.errors import Unreachable
 BESIDE_SUFFIX = ".new"  # of a file that is being written; one that a crash left behind is written over or removed
 READ_BYTES = 1 << 20  # of one more look whether a file has grown while it was read
 _FULL = {errno.ENOSPC, errno.EDQUOT}  # a full disk is waited for; any other failure of a disk is not
+_FOREIGN = {errno.EACCES, errno.EPERM, errno.EINVAL, errno.EROFS}  # of a folder that nobody like us can have made
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder and those above it, durable when this returns. Raises Unreachable on a full disk."""
-    if _is_folder(folder):
+    """Make a folder and those above it, durable when this returns. Raises Unreachable on a full disk.
+
+    Those that are there already are synced as well: who made them may have been killed before he came to it.
+    """
+    if folder == folder.parent:
         return
     make_folder(folder.parent)
-    with _room_for(0, folder.parent):
-        with suppress(FileExistsError):
+    made = not _is_folder(folder)
+    if made:
+        with _room_for(0, folder.parent), suppress(FileExistsError):
             os.mkdir(folder)
+    try:
         sync_folder(folder.parent)
+    except OSError as error:
+        if made or error.errno not in _FOREIGN:
+            raise
 
 
 def lock(path: Path) -> int | None:
-    """Take the lock that a file stands for, until its handle is closed; None where another process has it."""
-    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    """Take the lock that a file stands for, until its handle is closed; None where another process has it.
+
+    Raises Unreachable where a full disk has no room for the file.
+    """
+    with _room_for(0, path.parent):
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -231,7 +231,9 @@ class Spool:
         self._open(youngest.path, youngest.first, last, scan.good)
         if scan.rest:
             disk.cut(self._handle, scan.good)
-        disk.sync(self._handle)  # before anything is sent from it (rule 7a)
+        # Before anything is sent from it (rule 7a); the file's name too: its maker may have died before he synced it.
+        disk.sync_folder(self.folder)
+        disk.sync(self._handle)
         return last > 0
 
     def begin(self, first: int) -> None:

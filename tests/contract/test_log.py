@@ -14,12 +14,24 @@ from events.memory_log import MemoryLog
 from events.redis_log import RedisLog
 from runtime.errors import LogRefused
 from tests.entries import STREAM, entries, entry, numbers
+from tests.simulation.faults import Plan
+from tests.simulation.ledger import Ledger
+from tests.simulation.redis_server import RedisServer, SimulatedLog
+from tests.simulation.world import World
 
 
-@pytest.fixture(params=["memory", "redis"])
+@pytest.fixture(params=["memory", "simulated", "redis"])
 async def log(request: pytest.FixtureRequest) -> AsyncIterator[Log]:
     if request.param == "memory":
         yield MemoryLog()
+        return
+    if request.param == "simulated":
+        world = World(Plan(0))
+        world.faults.over = True
+        world.slowness = 0.0
+        ledger = Ledger(world.violated)
+        ledger.archived = dict.fromkeys((STREAM, "accounts"), 1 << 60)
+        yield SimulatedLog(world, RedisServer(ledger))
         return
     log = RedisLog.connect(request.getfixturevalue("redis_url"))
     yield log

@@ -1,0 +1,90 @@
+"""Mistakes that are planted to see that the simulator finds them. Each is a way in which such a log is really built.
+
+They live here and nowhere else: another function in the product's place, for one run.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from typing import Any
+
+from events import codec, disk
+from events.spool import Spool
+from events.writer import Writer
+from projectors.loop import Loop
+from projectors.projector import Projector
+from runtime.waiting import in_thread
+from sql.store import Lease, Rows
+from tests.simulation import tables
+from tests.simulation.tables import Checkpoint
+
+Patch = tuple[object, str, Any]
+
+
+async def append_before_fsync(self: Writer, entries: list[bytes]) -> None:
+    """Tell Redis of what is written, and sync afterwards."""
+    self._spool.write(entries)
+    self._recent += [(codec.entry_n(entry), entry) for entry in entries]
+    self.last = self._spool.last
+    self._grown.set()
+    await in_thread(self._spool.sync)
+
+
+async def checkpoint_in_a_second_transaction(self: Loop, lease: Lease, projector: Projector, target: int) -> None:
+    """Commit the rows, and then say that they are there."""
+    async with self._store.begin(lease, lease.n) as rows:
+        await projector.write(rows)
+    await _commit(self, lease, _Silent(projector), target)
+
+
+class _Silent:
+    """A projector that has written already."""
+
+    def __init__(self, projector: Projector) -> None:
+        self.recall, self.absorb, self.due = projector.recall, projector.absorb, projector.due
+        self.committed = projector.committed
+
+    async def write(self, rows: Rows) -> None:
+        """Write nothing more."""
+
+
+def load_without_a_sync(self: Spool) -> bool:
+    """Take what is in the cache for what is on the disk."""
+    with _replaced(disk, "sync", lambda _: None):
+        return _load(self)
+
+
+def any_epoch_will_do(checkpoint: Checkpoint, lease: Lease) -> bool:
+    """Compare n alone, whoever holds the pair by now."""
+    return checkpoint.n == lease.n
+
+
+def read_without_density(entries: list[bytes], after: int) -> list[bytes]:
+    """Take what comes for what is next."""
+    return entries
+
+
+_load, _commit = Spool.load, Loop._commit
+
+DEFECTS: dict[str, Patch] = {
+    "append before fsync": (Writer, "_commit", append_before_fsync),
+    "checkpoint in a second transaction": (Loop, "_commit", checkpoint_in_a_second_transaction),
+    "a restarted writer that sends before it has synced its spool": (Spool, "load", load_without_a_sync),
+    "no epoch in the checkpoint": (tables, "is_where_it_was_left", any_epoch_will_do),
+}
+
+
+@contextmanager
+def planted(name: str | None) -> Iterator[None]:
+    """Plant a defect by its name, or none."""
+    with _replaced(*DEFECTS[name]) if name else nullcontext():
+        yield
+
+
+@contextmanager
+def _replaced(where: object, name: str, what: Any) -> Iterator[None]:
+    real = getattr(where, name)
+    setattr(where, name, what)
+    try:
+        yield
+    finally:
+        setattr(where, name, real)

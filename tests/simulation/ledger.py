@@ -1,0 +1,52 @@
+"""What is known from outside of the simulation: all that was ever seen anywhere, held against the invariants.
+
+Numbers in brackets are those of the design's invariants.
+"""
+
+from collections.abc import Callable
+
+from events import codec
+
+
+class Violation(Exception):
+    """An invariant does not hold."""
+
+
+class Ledger:
+    """The simulation's own book."""
+
+    def __init__(self, tell: Callable[[Violation], None]) -> None:
+        self._tell = tell
+        self._content: dict[tuple[str, int], bytes] = {}
+        self.accepted: dict[bytes, int] = {}  # payload of each event that `append` returned for, with its n
+        self.offered: set[bytes] = set()  # payloads that a writer was given
+        self.archived: dict[str, int] = {}
+
+    def violated(self, what: str) -> Violation:
+        """Give the error to raise, which is told at once: whoever it is raised in may take it for another."""
+        error = Violation(what)
+        self._tell(error)
+        return error
+
+    def see(self, stream: str, entry: bytes, where: str) -> None:
+        """(1) (stream, n) has one content for ever."""
+        n = codec.entry_n(entry)
+        known = self._content.setdefault((stream, n), entry)
+        if known != entry:
+            raise self.violated(f"(1) n = {n} of {stream} has another content in {where}: {entry!r}, not {known!r}")
+
+    def content(self, stream: str, n: int) -> bytes | None:
+        """Give the entry n as it was first seen, or None."""
+        return self._content.get((stream, n))
+
+    def accept(self, payload: bytes, n: int) -> None:
+        """Note that an event was accepted under n."""
+        if payload in self.accepted:
+            raise self.violated(f"(1) {payload!r} was accepted twice: {self.accepted[payload]} and {n}")
+        self.accepted[payload] = n
+
+    def trimmed(self, stream: str, upto: int) -> None:
+        """(4) Only what is archived is trimmed."""
+        archived = self.archived.get(stream, 0)
+        if upto > archived:
+            raise self.violated(f"(4) {stream} is trimmed up to {upto}, archived up to {archived}")

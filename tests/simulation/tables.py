@@ -1,0 +1,328 @@
+"""A simulated PostgreSQL behind the port `sql.store.Store`: checkpoints, rows, transactions, sessions, locks of rows.
+
+It knows no SQL. Statements have the names that they have in sql/statements, and a few of the simulation's own. Each
+commit is held against the invariants: (2) rows are visible exactly up to the checkpoint, (3) it never falls, nor does
+its epoch.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, LiteralString, TypeVar
+
+import msgspec
+
+from runtime.errors import LeaseLost, Unreachable
+from sql.pool import IDLE_TRANSACTION_SECONDS_MAX, LOCK_SECONDS_MAX
+from sql.store import LEASE_SECONDS, Lease, Rows, Store
+from tests.simulation.ledger import Ledger
+from tests.simulation.timeline import OWNER, pause
+from tests.simulation.world import Life, Service, World
+
+LOCK_LOOK_SECONDS = 0.01
+Pair = tuple[str, str]
+T = TypeVar("T")
+
+
+class Checkpoint(msgspec.Struct):
+    """A row of projection_checkpoints. locked_by: the session whose open transaction has changed it."""
+
+    n: int = 0
+    epoch: int = 0
+    owner: str | None = None
+    lease_until: float = -1.0
+    locked_by: "Session | None" = None
+
+
+class Row(msgspec.Struct, frozen=True):
+    """What a projector wrote of the event n: its content, or that it is parked; and all up to it, summed up."""
+
+    n: int
+    content: bytes
+    sum: int
+    parked: bool = False
+
+
+class Session:
+    """One connection. It ends with its process, by another's word, or with the server."""
+
+    def __init__(self, owner: str) -> None:
+        self.owner = owner
+        self.ended = False
+        self.idle_since = 0.0
+        self.locked: Checkpoint | None = None
+        self.commit_on_its_way = False  # the client has gone, and the server does not know yet
+
+    def end(self) -> None:
+        """Roll back what is open, and answer no more."""
+        self.ended = True
+        self.let_go()
+
+    def leave(self) -> None:
+        """Let the client go; a commit that it has sent is still heard."""
+        if not self.commit_on_its_way:
+            self.end()
+
+    def let_go(self) -> None:
+        """End the transaction: its row is free."""
+        if self.locked is not None:
+            self.locked.locked_by = None
+            self.locked = None
+
+
+class Tables(Service):
+    """The server."""
+
+    def __init__(self, world: World, ledger: Ledger) -> None:
+        super().__init__("tables", doubles=False)
+        self.world, self.ledger = world, ledger
+        self.checkpoints: dict[Pair, Checkpoint] = {}
+        self.rows: dict[Pair, list[Row]] = {}
+        self.sessions: list[Session] = []
+        self.stores = 0
+        self.clock_offset = 0.0
+
+    def now(self) -> float:
+        return self.world.loop.now + self.clock_offset
+
+    def break_connections(self) -> None:
+        super().break_connections()
+        for session in self.sessions:
+            session.end()
+        self.sessions.clear()
+
+    def commit(self, lease: Lease, target: int, added: list[Row]) -> None:
+        """Make a position and its rows visible."""
+        pair = (lease.projector, lease.stream)
+        checkpoint, rows = self.checkpoints[pair], self.rows.setdefault(pair, [])
+        if lease.epoch != checkpoint.epoch:
+            raise self.ledger.violated(f"(3) {pair} is written in epoch {lease.epoch} and is in {checkpoint.epoch}")
+        if target < checkpoint.n:
+            raise self.ledger.violated(f"(3) the checkpoint of {pair} falls from {checkpoint.n} to {target}")
+        checkpoint.n = target
+        checkpoint.lease_until = self.now() + LEASE_SECONDS
+        rows.extend(added)
+        self.check(pair)
+
+    def check(self, pair: Pair) -> None:
+        """(2) Rows of n are visible exactly when the checkpoint is at least n."""
+        found, n = self.rows.get(pair, []), self.checkpoints[pair].n
+        if len(found) != n or (found and found[-1].n != n):
+            numbers = [row.n for row in found[-5:]]
+            raise self.ledger.violated(f"(2) {pair} stands at {n}, with {len(found)} rows, the last ones {numbers}")
+
+    async def lock(self, session: Session, checkpoint: Checkpoint) -> None:
+        """Wait for a row that another transaction has changed. Raises Unreachable."""
+        until = self.world.loop.now + LOCK_SECONDS_MAX
+        while checkpoint.locked_by not in (None, session):
+            holder = checkpoint.locked_by
+            if self.world.loop.now - holder.idle_since > IDLE_TRANSACTION_SECONDS_MAX:
+                holder.end()
+                continue
+            if self.world.loop.now > until:
+                raise self.lost("LockNotAvailable")
+            await pause(LOCK_LOOK_SECONDS)
+        if session.ended:
+            raise self.lost("AdminShutdown")
+        session.locked, checkpoint.locked_by = checkpoint, session
+        session.idle_since = self.world.loop.now
+
+    def end_owner(self, owner: str, but: Session) -> None:
+        """End an owner's sessions."""
+        for session in self.sessions:
+            if session.owner == owner and session is not but:
+                session.end()
+
+
+class SimulatedRows(Rows):
+    """The inside of one transaction."""
+
+    def __init__(self, tables: Tables, session: Session) -> None:
+        self.stream_id = 1
+        self.added: list[Row] = []
+        self._tables, self._session = tables, session
+
+    async def run(self, statement: LiteralString, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
+        assert parameters is not None, "a pair is named"
+        known = self._tables.rows.get((parameters["projector"], parameters["stream"]), [])
+        if statement == "last_row":
+            await self._ask(statement, [])
+            return [{"n": known[-1].n, "sum": known[-1].sum}] if known else []
+        assert statement == "park_event", statement
+        row = Row(parameters["n"], parameters["payload"], known[-1].sum if known else 0, parked=True)
+        await self._ask(statement, [row])
+        return []
+
+    async def run_many(self, statement: LiteralString, each: Iterable[Mapping[str, Any]]) -> None:
+        assert statement == "add_row", statement
+        await self._ask(statement, [Row(row["n"], row["content"], row["sum"]) for row in each])
+
+    async def _ask(self, statement: str, rows: list[Row]) -> None:
+        async def work() -> None:
+            if self._session.ended:
+                raise self._tables.lost("AdminShutdown")
+            self._session.idle_since = self._tables.world.loop.now
+            self.added += rows
+
+        await self._tables.world.call(self._tables, statement, work)
+
+
+class SimulatedStore(Store):
+    """One owner's connection to the tables."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._tables, self._world = tables, tables.world
+        life = OWNER.get()
+        self._life = life if isinstance(life, Life) else None
+        tables.stores += 1
+        self.owner = f"{self._life.name if self._life else 'nobody'}:{tables.stores}"
+        self._session: Session | None = None
+
+    async def acquire(self, projector: str, stream: str) -> Lease | None:
+        session, tables = self._connected(), self._tables
+
+        async def work() -> Lease | None:
+            found = tables.checkpoints.setdefault((projector, stream), Checkpoint())
+            owner, over = found.owner, found.lease_until < tables.now()
+            if owner not in (None, self.owner) and over:
+                tables.end_owner(str(owner), session)
+            free = over or owner in (None, self.owner) or self._is_dead(str(owner))
+            if not free:
+                return None
+            await tables.lock(session, found)
+            try:
+                if found.owner != owner and found.lease_until >= tables.now():
+                    return None  # another one was quicker
+                found.epoch += 1
+                found.owner, found.lease_until = self.owner, tables.now() + LEASE_SECONDS
+                self._world.say("tables", f"{projector} is held by {self.owner}, epoch {found.epoch}, n {found.n}")
+                return Lease(projector, stream, found.epoch, found.n)
+            finally:
+                session.let_go()
+
+        return await self._call(f"acquire {projector}", work)
+
+    def _is_dead(self, owner: str) -> bool:
+        """Say whether an owner was a life of this host's that is no more."""
+        if self._life is None:
+            return False
+        for process in self._life.process.host.processes:
+            if owner.startswith(f"{process.name}."):
+                return process.life is None or not owner.startswith(f"{process.life.name}:")
+        return False
+
+    async def standing(self, lease: Lease) -> int:
+        async def work() -> int:
+            found = self._tables.checkpoints[lease.projector, lease.stream]
+            if found.epoch != lease.epoch:
+                raise _lost(lease)
+            return found.n
+
+        return await self._call("standing", work)
+
+    async def renew(self, lease: Lease) -> None:
+        if not await self._set_lease("renew", lease, self.owner):
+            raise _lost(lease)
+
+    async def release(self, lease: Lease) -> None:
+        await self._set_lease("release", lease, None)
+
+    async def _set_lease(self, what: str, lease: Lease, owner: str | None) -> bool:
+        session, tables = self._connected(), self._tables
+
+        async def work() -> bool:
+            found = tables.checkpoints[lease.projector, lease.stream]
+            if found.epoch != lease.epoch:
+                return False
+            await tables.lock(session, found)
+            try:
+                if found.epoch == lease.epoch:
+                    found.owner = owner
+                    found.lease_until = tables.now() + LEASE_SECONDS if owner else -1.0
+                return found.epoch == lease.epoch
+            finally:
+                session.let_go()
+
+        return await self._call(f"{what} {lease.projector}", work)
+
+    @asynccontextmanager
+    async def begin(self, lease: Lease, target: int) -> AsyncIterator[Rows]:
+        session, tables, pair = self._connected(), self._tables, (lease.projector, lease.stream)
+
+        async def move() -> None:
+            found = tables.checkpoints[pair]
+            await tables.lock(session, found)
+            if not is_where_it_was_left(found, lease) or found.n > target:
+                session.let_go()
+                raise _lost(lease)
+
+        try:
+            await self._call(f"move {lease.projector} to {target}", move)
+            rows = SimulatedRows(tables, session)
+            yield rows
+            await self._commit(session, lease, target, rows)
+        except Unreachable:
+            await self.close()
+            raise
+        finally:
+            if not session.commit_on_its_way:
+                session.let_go()
+
+    async def _commit(self, session: Session, lease: Lease, target: int, rows: SimulatedRows) -> None:
+        async def commit() -> None:
+            if session.ended or session.locked is None:
+                raise self._tables.lost("AdminShutdown")
+            self._world.say("tables", f"{lease.projector} commits {target}")
+            self._tables.commit(lease, target, rows.added)
+            session.let_go()
+
+        async def commit_late() -> None:
+            try:
+                await commit()
+            finally:
+                session.end()
+
+        what = f"commit {lease.projector} {target}"
+        if self._world.faults.happens("late request"):
+            session.commit_on_its_way = True
+            self._world.carry_out_later(self._tables, what, commit_late)
+            raise self._tables.lost("no answer")
+        await self._call(what, commit)
+
+    @asynccontextmanager
+    async def reading(self, stream: str) -> AsyncIterator[Rows]:
+        try:
+            yield SimulatedRows(self._tables, self._connected())
+        except Unreachable:
+            await self.close()
+            raise
+
+    async def close(self) -> None:
+        session, self._session = self._session, None
+        if session is not None:
+            session.leave()
+
+    def _connected(self) -> Session:
+        if self._session is None or self._session.ended:
+            self._session = Session(self.owner)
+            self._tables.sessions = [each for each in self._tables.sessions if not each.ended] + [self._session]
+            if self._life is not None:
+                self._life.on_death.append(self._session.leave)
+        return self._session
+
+    async def _call(self, what: str, work: Callable[[], Awaitable[T]]) -> T:
+        try:
+            return await self._world.call(self._tables, what, work)
+        except Unreachable:
+            await self.close()
+            raise
+
+
+def is_where_it_was_left(checkpoint: Checkpoint, lease: Lease) -> bool:
+    """Say whether a checkpoint may be moved by whom holds this lease (rule 11)."""
+    return (checkpoint.epoch, checkpoint.n) == (lease.epoch, lease.n)
+
+
+def _lost(lease: Lease) -> LeaseLost:
+    return LeaseLost(
+        f"to hold {lease.projector} in epoch {lease.epoch} at n = {lease.n}", "another epoch or position", "go on"
+    )
