@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
-from events import codec, disk
-from events.spool import Spool
+from events import codec, disk, reader
+from events.archiver import Archiver
+from events.segment import Index
+from events.spool import Spool, SpoolFile
 from events.writer import Writer
 from projectors.loop import Loop
 from projectors.projector import Projector
@@ -63,12 +65,35 @@ def read_without_density(entries: list[bytes], after: int) -> list[bytes]:
     return entries
 
 
+async def trim_by_time(self: Archiver) -> int:
+    """Drop from Redis what is some seconds old."""
+    held = await self._log.read(self.stream, 0, limit=1 << 30)
+    young = codec.entry_at_ns(held[-1]) - YOUNG_NS if held else 0
+    old = [codec.entry_n(entry) for entry in held if codec.entry_at_ns(entry) < young]
+    if old:
+        await self._log.trim(self.stream, old[-1])
+    return 1
+
+
+async def cut_before_the_archive_has_it(self: Archiver, file: SpoolFile, last: int) -> Index | None:
+    """Make room first, and put what was read into the archive then."""
+    entries = file.closed_entries(self.stream, last)
+    disk.remove(file.path)
+    archived = await self._archive.last(self.stream)
+    fresh = entries[max(0, archived - file.first + 1) :]
+    return await self._archive.put(self.stream, fresh) if fresh else None
+
+
+YOUNG_NS = 2 * 10**9
 _load, _commit = Spool.load, Loop._commit
 
 DEFECTS: dict[str, Patch] = {
     "append before fsync": (Writer, "_commit", append_before_fsync),
     "checkpoint in a second transaction": (Loop, "_commit", checkpoint_in_a_second_transaction),
     "a restarted writer that sends before it has synced its spool": (Spool, "load", load_without_a_sync),
+    "trim by time": (Archiver, "_trim", trim_by_time),
+    "spool cut before the archive": (Archiver, "_copy", cut_before_the_archive_has_it),
+    "a read without the density check": (reader, "_dense", read_without_density),
     "no epoch in the checkpoint": (tables, "is_where_it_was_left", any_epoch_will_do),
 }
 

@@ -28,6 +28,7 @@ AT_TIMES = {
     "redis down": 0.02,
     "redis full": 0.02,  # noeviction: every append is refused
     "tables down": 0.03,
+    "archive down": 0.03,
     "clock": 0.03,
     "disk full": 0.02,
     "give up": 0.05,  # a caller stops waiting for its append
@@ -46,6 +47,7 @@ THEMES = (
     ("kill", "power"),
     ("kill", "power", "disk full"),
     ("kill", "redis tail", "redis empty", "late request", "doubled request"),
+    ("kill", "redis empty", "archive down", "lost reply", "doubled request"),
     ("freeze", "stop", "tables down", "late request", "lost reply", "clock"),
 )
 

@@ -19,17 +19,21 @@ from structlog.typing import EventDict
 
 from events import codec
 from events.archive import Archive
+from events.archiver import Archiver, Window
 from events.event import Event
 from events.reader import Reader
 from events.spool import Spool, spool_files
 from events.writer import Writer
 from projectors.loop import Loop
+from runtime.errors import Unreachable
 from runtime.lifecycle import Stop
+from runtime.waiting import Backoff
 from tests.simulation.counting import BAD, added, projection
 from tests.simulation.faults import Plan
 from tests.simulation.kernel import Disk, Kernel, booted
 from tests.simulation.ledger import Ledger, Violation
 from tests.simulation.redis_server import RedisServer, SimulatedLog
+from tests.simulation.shelf_server import ShelfServer, SimulatedShelf
 from tests.simulation.tables import SimulatedStore, Tables
 from tests.simulation.timeline import OWNER, Gate, Stuck, pause
 from tests.simulation.world import FREEZE_SECONDS, JUMP_SECONDS, Host, HostClock, Life, Process, Service, World
@@ -40,6 +44,7 @@ PROJECTORS = {"eager": False, "lazy": True}  # by name: whether it is lazy
 CHAOS_SECONDS = (2.0, 6.0, 15.0)
 CALM_SECONDS_MAX = 150.0  # a halted projector looks again each 15 s, a lease runs out in 10
 QUIET_LOOKS = 2
+ROUND_SECONDS = 0.5  # between two looks of the archiver
 LAST_BATCHES = 2  # appended when all is calm: a quiet log must not be what makes it end well
 
 
@@ -54,6 +59,8 @@ class Shape(msgspec.Struct, frozen=True):
     roll_seconds: int
     chaos_seconds: float
     bad: float
+    window_bytes: int
+    window_seconds: int
 
     @classmethod
     def drawn(cls, plan: Plan) -> "Shape":
@@ -68,20 +75,9 @@ class Shape(msgspec.Struct, frozen=True):
             roll_seconds=dice.choice((2, 3600)),
             chaos_seconds=dice.choice(CHAOS_SECONDS),
             bad=dice.choice((0.0, 0.0, 0.0, 0.05)),
+            window_bytes=dice.choice((0, 500, 1 << 30)),
+            window_seconds=dice.choice((0, 3, 3600)),
         )
-
-
-class NoArchive(Archive):
-    """An archive in which nothing is yet."""
-
-    def __init__(self) -> None:
-        super().__init__(Path("/nowhere"))
-
-    async def last(self, stream: str) -> int:
-        return 0
-
-    async def entries(self, stream: str, n: int, limit: int = 1) -> list[bytes]:
-        return []
 
 
 class Watched(Loop):
@@ -105,6 +101,7 @@ class History:
         self.ledger = Ledger(world.violated)
         self.redis = RedisServer(self.ledger)
         self.tables = Tables(world, self.ledger)
+        self.shelf = ShelfServer(self.ledger)
         self.home, self.away = Host("home", Disk()), Host("away", Disk())
         self.kernel = Kernel(self._disk_here, world.disk_step, random.Random(f"kernel {plan.seed}"))
         self.writer: Writer | None = None
@@ -112,6 +109,7 @@ class History:
         self._dice = random.Random(f"events {plan.seed}")
         world.processes = [
             Process(world, "writer", self.home, self._write),
+            Process(world, "archiver", self.home, self._keep),
             Process(world, "eager-1", self.home, lambda process: self._project(process, "eager")),
             Process(world, "eager-2", self.away, lambda process: self._project(process, "eager")),
             Process(world, "lazy-1", self.away, lambda process: self._project(process, "lazy")),
@@ -122,7 +120,7 @@ class History:
         return life.process.host.disk if isinstance(life, Life) else self.home.disk
 
     def _archive(self) -> Archive:
-        return NoArchive()
+        return Archive(SimulatedShelf(self.world, self.shelf))
 
     # ---- processes ------------------------------------------------------------------------------------------------
 
@@ -134,7 +132,7 @@ class History:
         spool._busy = Gate()  # type: ignore[assignment]  # a lock on which simulated threads wait without standing still
         log, clock = SimulatedLog(self.world, self.redis), HostClock(self.world, process.host)
         rolling = {"roll_bytes": self.shape.roll_bytes, "roll_seconds": self.shape.roll_seconds}
-        writer = await Writer.open(spool, log, self._archive(), clock, self._ask_checkpoints, **rolling)
+        writer = await Writer.open(spool, log, self._archive(), clock, self._fence, **rolling)
         self.writer = writer
         async with asyncio.TaskGroup() as tasks:
             work = [tasks.create_task(writer.run()), tasks.create_task(self._produce(writer))]
@@ -144,11 +142,23 @@ class History:
                 task.cancel()
         await writer.close()
 
-    async def _ask_checkpoints(self, stream: str) -> int:
-        async def work() -> int:
-            return max((found.n for pair, found in self.tables.checkpoints.items() if pair[1] == stream), default=0)
+    async def _fence(self, stream: str) -> dict[str, int]:
+        return await self.world.call(self.tables, "fence", lambda: self.tables.fence(stream))
 
-        return await self.world.call(self.tables, "checkpoints", work)
+    async def _keep(self, process: Process) -> None:
+        life = process.life
+        assert life is not None, "it lives"
+        stop = life.stop = Stop()
+        log, window = SimulatedLog(self.world, self.redis), Window(self.shape.window_bytes, self.shape.window_seconds)
+        archiver, backoff = Archiver(FOLDER, log, self._archive(), window), Backoff()
+        while not stop.is_set():
+            try:
+                done = await archiver.round()
+                backoff.reset()
+                await stop.pause(0.0 if done.more else ROUND_SECONDS)
+            except Unreachable as error:
+                self.world.say(process.name, f"waits: {error.found}")
+                await stop.pause(backoff.next_seconds())
 
     async def _produce(self, writer: Writer) -> None:
         while self.batches < self._budget():
@@ -229,6 +239,9 @@ class History:
     async def _redis_goes(self) -> None:
         self._goes(self.redis)
 
+    async def _archive_goes(self) -> None:
+        self._goes(self.shelf)
+
     async def _tables_go(self) -> None:
         self._goes(self.tables)
 
@@ -293,7 +306,7 @@ class History:
         world = self.world
         world.say("world", "faults are over")
         world.calm = world.faults.over = True
-        self.redis.up = self.tables.up = True
+        self.redis.up = self.tables.up = self.shelf.up = True
         self.redis.full = False
         self.home.disk.room = None
         for process in world.processes:
@@ -342,6 +355,9 @@ class History:
             self._judge_rows(name, payloads)
 
     def _held(self) -> Iterator[tuple[int, bytes]]:
+        for name in self.shelf.segments:
+            for entry in self.shelf.entries(name):
+                yield codec.entry_n(entry), entry
         for file in spool_files(FOLDER):
             for entry in file.entries(STREAM):
                 yield codec.entry_n(entry), entry
@@ -381,6 +397,7 @@ STRIKES: dict[str, Callable[[History], Awaitable[None]]] = {
     "redis down": History._redis_goes,
     "redis full": History._redis_fills_up,
     "tables down": History._tables_go,
+    "archive down": History._archive_goes,
     "disk full": History._disk_fills_up,
     "clock": History._clock_jumps,
 }

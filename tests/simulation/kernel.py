@@ -172,6 +172,9 @@ class Kernel:
         opened.place += len(piece)
         return piece
 
+    def pread(self, handle: int, size: int, offset: int) -> bytes:
+        return bytes(self._disk().handles[handle].node.content[offset : offset + size])
+
     def write(self, handle: int, content: Any) -> int:
         here = self._disk()
         node = here.handles[handle].node

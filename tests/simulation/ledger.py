@@ -20,7 +20,8 @@ class Ledger:
         self._content: dict[tuple[str, int], bytes] = {}
         self.accepted: dict[bytes, int] = {}  # payload of each event that `append` returned for, with its n
         self.offered: set[bytes] = set()  # payloads that a writer was given
-        self.archived: dict[str, int] = {}
+        self.archived: dict[str, int] = {}  # by stream, the last n behind which nothing is missing
+        self.may_take_over = False  # nothing was done to the log that has to be mended so
 
     def violated(self, what: str) -> Violation:
         """Give the error to raise, which is told at once: whoever it is raised in may take it for another."""
@@ -31,9 +32,17 @@ class Ledger:
     def see(self, stream: str, entry: bytes, where: str) -> None:
         """(1) (stream, n) has one content for ever."""
         n = codec.entry_n(entry)
+        if n > 1 and b"log.takeover.v1" in entry and not self.may_take_over:
+            raise self.violated(f"(halt) {stream} was taken over at n = {n}, and nothing had been lost: {entry!r}")
         known = self._content.setdefault((stream, n), entry)
         if known != entry:
             raise self.violated(f"(1) n = {n} of {stream} has another content in {where}: {entry!r}, not {known!r}")
+
+    def archive(self, stream: str, entry: bytes) -> None:
+        """Note that an entry is in the archive."""
+        self.see(stream, entry, "archive")
+        if codec.entry_n(entry) == self.archived.get(stream, 0) + 1:
+            self.archived[stream] = codec.entry_n(entry)
 
     def content(self, stream: str, n: int) -> bytes | None:
         """Give the entry n as it was first seen, or None."""

@@ -110,6 +110,17 @@ class Tables(Service):
             numbers = [row.n for row in found[-5:]]
             raise self.ledger.violated(f"(2) {pair} stands at {n}, with {len(found)} rows, the last ones {numbers}")
 
+    async def fence(self, stream: str) -> dict[str, int]:
+        """Raise the epochs of all projectors of a stream; give how far each has come."""
+        found = {pair[0]: checkpoint for pair, checkpoint in self.checkpoints.items() if pair[1] == stream}
+        session = Session("fence")
+        for name, checkpoint in found.items():
+            await self.lock(session, checkpoint)
+            checkpoint.epoch += 1
+            session.let_go()
+            self.world.say("tables", f"{name} is fenced off, epoch {checkpoint.epoch}, n {checkpoint.n}")
+        return {name: checkpoint.n for name, checkpoint in found.items()}
+
     async def lock(self, session: Session, checkpoint: Checkpoint) -> None:
         """Wait for a row that another transaction has changed. Raises Unreachable."""
         until = self.world.loop.now + LOCK_SECONDS_MAX
