@@ -61,8 +61,9 @@ class Process:
         host.processes.append(self)
 
     def start(self) -> None:
-        """Begin a new life."""
-        assert self.life is None, "one life at a time"
+        """Begin a new life, where the world still wants it."""
+        if self.life is not None or not self.world.wants(self):
+            return
         self.lives += 1
         life = self.life = Life(self, f"{self.name}.{self.lives}")
         context = contextvars.copy_context()
@@ -112,11 +113,7 @@ class Process:
         for task in life.tasks:
             task.cancel()
         self.world.loop.release(life.held)
-        self.world.later(self.world.dice.choice(RESTART_SECONDS), self._again)
-
-    def _again(self) -> None:
-        if self.life is None and self.world.wants(self):
-            self.start()
+        self.world.later(self.world.dice.choice(RESTART_SECONDS), self.start)
 
     def freeze(self, seconds: float) -> None:
         """Stop it for a while, as SIGSTOP does."""
