@@ -149,6 +149,7 @@ class Loop:
                     await self.progress.turn(State.FREE)
                     await self._stop.pause(ACQUIRE_SECONDS)
                 else:
+                    await self._compare_versions()
                     await self.hold(lease)
             except Unreachable as error:
                 self._wait_for(error)
@@ -166,6 +167,18 @@ class Loop:
     async def _halt(self) -> None:
         await self.progress.turn(State.HALTED)
         await self._stop.pause(HALTED_SECONDS)
+
+    async def _compare_versions(self) -> None:
+        """Say so where the tables are of an older version. Raises Halt where they are of a newer one.
+
+        Old rows do not forbid new ones: whoever reads would see nothing new until somebody rebuilds them.
+        """
+        name, version = self.projection.name, self.projection.version
+        made = await self._store.made_by(name, version)
+        if made > version:
+            raise Halt(f"tables of {name} made by version {version}", f"version {made}", "update this Bahi")
+        if made < version:
+            self._log.warning("projector.tables_are_old", made_by=made, version=version, remedy=f"bahi rebuild {name}")
 
     async def hold(self, lease: Lease) -> None:
         """Read and commit on a lease until the stop, and release it; lease.n moves along.

@@ -9,7 +9,8 @@ from sql.statements import statements
 async def fence(database_url: str, stream: str) -> dict[str, int]:
     """Raise the epochs of all projectors and rebuilds of a stream; give how far each has come. Raises Unreachable.
 
-    What an owner holds in memory is never committed after this: it reads again from its checkpoint.
+    What an owner holds in memory is never committed after this: it reads again from its checkpoint. A rebuild begins
+    again: what it has read may not be in the log any more.
     """
     connection = await connect(database_url)
     try:

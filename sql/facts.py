@@ -7,7 +7,10 @@ import msgspec
 
 from sql import migrate
 from sql.pool import Connection, connect, flavour, reaching
+from sql.rebuilds import left_of
 from sql.statements import statements
+
+REBUILDS_SINCE = 5  # the migration that knows versions of tables
 
 
 class Pair(msgspec.Struct, frozen=True):
@@ -40,6 +43,15 @@ class LostSum(msgspec.Struct, frozen=True):
     lost: int
 
 
+class Rebuilding(msgspec.Struct, frozen=True):
+    """A schema of a rebuild: `rebuild` (being built, or left unfinished) or `replaced`. owner: who is at work on it."""
+
+    name: str
+    kind: str
+    projector: str
+    owner: str | None = None
+
+
 class OpenGap(msgspec.Struct, frozen=True):
     """A loss of feed that lasts."""
 
@@ -49,7 +61,10 @@ class OpenGap(msgspec.Struct, frozen=True):
 
 
 class DatabaseFacts(msgspec.Struct, frozen=True):
-    """A database as it is. migrated: the number of the last file that ran, None in an empty one; wanted: the newest."""
+    """A database as it is. migrated: the number of the last file that ran, None in an empty one; wanted: the newest.
+
+    versions: of each projector, by which its tables were made.
+    """
 
     version: int
     flavour: str
@@ -62,6 +77,8 @@ class DatabaseFacts(msgspec.Struct, frozen=True):
     lost: list[LostSum] = []
     open_gaps: list[OpenGap] = []
     recent_gaps: int = 0
+    versions: dict[str, int] = {}
+    rebuilds: list[Rebuilding] = []
 
 
 async def look(database_url: str, gaps_since: datetime) -> DatabaseFacts:
@@ -91,9 +108,13 @@ async def _look(connection: Connection, gaps_since: datetime) -> DatabaseFacts:
         return facts
     (last,) = await _rows(connection, "last_migration")
     (recent,) = await _rows(connection, "gaps_since", {"since": gaps_since})
+    known_rebuilds = last["number"] >= REBUILDS_SINCE
+    versions = await _rows(connection, "read_projections") if known_rebuilds else []
     return msgspec.structs.replace(
         facts,
         migrated=last["number"],
+        versions={row["projector"]: row["version"] for row in versions},
+        rebuilds=await _rebuilds(connection),
         pairs=msgspec.convert(await _rows(connection, "read_checkpoints"), list[Pair]),
         parked=msgspec.convert(await _rows(connection, "parked_sums"), list[ParkedSum]),
         # An older database is looked at, too: it does not know them yet.
@@ -103,6 +124,14 @@ async def _look(connection: Connection, gaps_since: datetime) -> DatabaseFacts:
         open_gaps=msgspec.convert(await _rows(connection, "open_gaps"), list[OpenGap]),
         recent_gaps=recent["gaps"],
     )
+
+
+async def _rebuilds(connection: Connection) -> list[Rebuilding]:
+    found = []
+    for each in left_of(row["name"] for row in await _rows(connection, "rebuild_schemas")):
+        owners = await _rows(connection, "rebuild_claimant", {"projector": each.projector})
+        found.append(Rebuilding(each.name, each.kind, each.projector, owners[0]["owner"] if owners else None))
+    return found
 
 
 async def _rows(

@@ -103,6 +103,18 @@ class Store:
             row = await (await connection.execute(statements["acquire_lease"], wanted)).fetchone()
             return Lease(projector, stream, row["epoch"], row["n"]) if row else None
 
+    async def made_by(self, projector: str, version: int) -> int:
+        """Give the version of a projector that made its tables; those of one that never ran count as of this one.
+
+        Raises Unreachable.
+        """
+        async with self._reached(f"tables of {projector}") as connection:
+            made = {"projector": projector, "version": version}
+            row = await (await connection.execute(statements["projection_version"], made)).fetchone()
+            if row is None:
+                await connection.execute(statements["know_projection"], made)
+        return int(row["version"]) if row else version
+
     async def standing(self, lease: Lease) -> int:
         """Give the position that is committed. Raises LeaseLost where the epoch is no longer ours, Unreachable."""
         async with self._reached(f"position of {lease.projector}") as connection:

@@ -28,6 +28,7 @@ async def examine(settings: Settings) -> list[Finding]:
         log.archiving(facts, settings),
         *projections.standing(facts, before, seconds),
         *projections.lost(facts),
+        *projections.tables(facts),
         *projections.parked(facts),
         *access.feeds(facts),
         await access.ports(facts, settings),

@@ -76,6 +76,34 @@ def lost(facts: Facts) -> Iterator[Finding]:
         yield wrong("lost rows", f"{found} (log.takeover at n = {each.n})", f"bahi rebuild {each.projector}")
 
 
+def tables(facts: Facts) -> Iterator[Finding]:
+    """Look at which version made each projection's tables, and at what rebuilds have left."""
+    if facts.database.facts is None:
+        return
+    old = [
+        _version(name, made, PROJECTIONS[name].version)
+        for name, made in facts.database.facts.versions.items()
+        if name in PROJECTIONS and made != PROJECTIONS[name].version
+    ]
+    yield from old
+    if not old:
+        yield good("tables", "all were made by the present versions of their projectors")
+    for each in facts.database.facts.rebuilds:
+        if each.owner is not None:
+            yield good("rebuild", f"{each.projector} is being rebuilt by {each.owner} ({each.name})")
+        elif each.kind == "rebuild":
+            remedy = f"bahi rebuild {each.projector}: it goes on; with --restart it begins again"
+            yield note("rebuild", f"a rebuild of {each.projector} was left unfinished ({each.name})", remedy)
+        else:
+            remedy = f"bahi rebuild {each.projector} drops them; what hangs on them must be dropped by hand"
+            yield note("rebuild", f"replaced tables of {each.projector} are still there ({each.name})", remedy)
+
+
+def _version(name: str, made: int, version: int) -> Finding:
+    found = f"tables of {name} were made by version {made}, this is version {version}"
+    return wrong("tables", found, f"bahi rebuild {name}" if made < version else "update this Bahi")
+
+
 def parked(facts: Facts) -> Iterator[Finding]:
     """Look at what could not be read."""
     if facts.database.facts is None:

@@ -15,6 +15,9 @@ where locktype = 'advisory' and granted and objsubid = 2 and classid = (hashtext
 -- know_projection: the tables of a projector that never ran are of its present version
 insert into projections (projector, version) values (%(projector)s, %(version)s) on conflict (projector) do nothing
 
+-- projection_version: by which version of a projector its tables were made
+select version from projections where projector = %(projector)s
+
 -- read_projections: by which version of each projector its tables were made
 select projector, version, generation from projections order by projector
 

@@ -5,6 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import msgspec
@@ -19,6 +20,7 @@ from projectors.gaps import GAPS
 from projectors.ticks import TICKS, TickProjector
 from runtime import settings
 from runtime.errors import LeaseLost
+from sql import checkpoints
 from sql.retention import drop_tick_days
 from sql.store import Store
 from tests.entries import START_NS
@@ -203,8 +205,9 @@ async def test_a_takeover_of_the_log_lets_it_begin_again(desk: Desk) -> None:
 
     def fence() -> None:
         del watcher.at["swapping"]
-        with psycopg.connect(desk.database_url, autocommit=True) as connection:
-            connection.execute("select fence_rebuilds(%s)", [STREAM])
+        fencing = Thread(target=lambda: asyncio.run(checkpoints.fence(desk.database_url, STREAM)))
+        fencing.start()
+        fencing.join()
 
     watcher.at["swapping"] = fence
     outcome = await rebuild(desk, TICKS, watcher)
