@@ -62,9 +62,10 @@ class Site:
         self._connection = await connect(self.database_url, self._store.owner)
         if not (await self._one("claim_rebuild", {"projector": self.projector}))["claimed"]:
             found = await self._rows("rebuild_claimant", {"projector": self.projector})
-            who = ", ".join(row["owner"] for row in found) or "another one"
+            who = ", ".join(row["owner"] for row in found)
             await self.close()
-            if who.rpartition(":")[0] == self._store.owner.rpartition(":")[0]:
+            # Nobody is found where it ended between the two questions.
+            if not who or who.rpartition(":")[0] == self._store.owner.rpartition(":")[0]:
                 raise Unreachable("the lock that our last session held", "the server has not seen it end", "wait")
             raise BadInput(f"to be the only rebuild of {self.projector}", f"{who} is at work", "wait for it, or end it")
         await self._rows("know_projection", {"projector": self.projector, "version": self.version})

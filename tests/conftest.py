@@ -1,5 +1,6 @@
 """Fixtures that every test may use: real servers, settings, a data directory, the asyncio backend."""
 
+import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -97,6 +98,14 @@ def settings(data_dir: Path, database_url: str, redis_url: str) -> Settings:
             "BAHI_SANDBOX_PORT": "0",
         }
     )
+
+
+@pytest.fixture
+def strict_umask() -> Iterator[None]:
+    """Let what is made be closed to others, as on a machine whose administrator is careful."""
+    before = os.umask(0o077)
+    yield
+    os.umask(before)
 
 
 @pytest.fixture

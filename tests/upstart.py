@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from ops.embedded.owner import public_folder
 from tests.patience import PATIENCE_SECONDS
 from tests.ports import free_port
 from tests.processes import Watch, descendants
@@ -154,7 +155,5 @@ def borrow_tools(data_dir: Path) -> None:
     kept = TOOLS / "redis-6.2" / "redis-server"
     home = data_dir / "tools" / "redis-6.2"
     if kept.exists() and not home.exists():
-        home.mkdir(parents=True)
-        for folder in (home.parent, home):
-            folder.chmod(0o755)  # root's servers run as another user, whatever the umask is
+        public_folder(home)
         (home / "redis-server").symlink_to(kept)

@@ -90,3 +90,19 @@ def own_folder(folder: Path, owner: Owner | None) -> None:
             f"it belongs to user {found.st_uid}: another user started Bahi here before",
             "start Bahi as that user again, or set BAHI_DATA_DIR to another folder",
         )
+
+
+def public_folder(folder: Path) -> None:
+    """Make `folder`, and what is missing on the way to it, for everybody to enter, whatever the umask is."""
+    missing = [each for each in (folder, *folder.parents) if not each.exists()]
+    for each in reversed(missing):
+        each.mkdir(exist_ok=True)
+        each.chmod(0o755)
+
+
+def publish(tree: Path) -> None:
+    """Let everybody read what lies in `tree`, and run what its owner may run, whatever the umask was."""
+    for path in (tree, *tree.rglob("*")):
+        if not path.is_symlink():
+            mode = stat.S_IMODE(path.stat().st_mode)
+            path.chmod(mode | 0o444 | (0o111 if mode & stat.S_IXUSR else 0))

@@ -20,6 +20,8 @@ from ops.embedded.owner import (
     Owner,
     first_closed,
     own_folder,
+    public_folder,
+    publish,
     refuse_closed,
     server_owner,
 )
@@ -150,10 +152,12 @@ def _reachable_programs(data_dir: Path, owner: Owner | None) -> Path:
         partial = copy.with_name(copy.name + ".partial")
         shutil.rmtree(partial, ignore_errors=True)
         install = programs.parent
+        public_folder(copy.parent)
         shutil.copytree(install, partial / WHEEL / INSTALL, symlinks=True)
         libraries = install.parent.with_name(f"{WHEEL}.libs")
         if libraries.exists():
             shutil.copytree(libraries, partial / libraries.name, symlinks=True)
+        publish(partial)
         partial.rename(copy)
     copied = copy / WHEEL / INSTALL / "bin"
     refuse_closed(copied, owner)

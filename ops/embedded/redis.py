@@ -16,6 +16,7 @@ from ops.embedded.owner import (
     Owner,
     first_closed,
     own_folder,
+    public_folder,
     refuse_closed,
     server_owner,
 )
@@ -117,7 +118,7 @@ def _reachable(program: Path, data_dir: Path, owner: Owner | None) -> Path:
         return program
     copy = data_dir / "tools" / "redis-copy" / program.name
     if not copy.exists():
-        copy.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        public_folder(copy.parent)
         partial = copy.with_name(copy.name + ".partial")
         shutil.copy2(program, partial)
         partial.chmod(0o755)

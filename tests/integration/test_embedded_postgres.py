@@ -218,7 +218,7 @@ def test_as_root_a_closed_parent_is_named_and_its_rights_are_kept(tmp_path: Path
 
 
 @as_root
-def test_programs_that_nobody_cannot_reach_are_copied(data_dir: Path, tmp_path: Path) -> None:
+def test_programs_that_nobody_cannot_reach_are_copied(data_dir: Path, tmp_path: Path, strict_umask: None) -> None:
     """An environment below /root: the programs are closed to the servers' user, the data directory is not."""
     tmp_path.chmod(0o700)
     programs = postgres.programs_folder()

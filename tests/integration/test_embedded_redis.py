@@ -118,7 +118,7 @@ def test_it_dies_with_who_started_it(data_dir: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root runs servers as another user")
-def test_a_program_that_nobody_cannot_reach_is_copied(data_dir: Path, tmp_path: Path) -> None:
+def test_a_program_that_nobody_cannot_reach_is_copied(data_dir: Path, tmp_path: Path, strict_umask: None) -> None:
     tmp_path.chmod(0o700)
     closed = tmp_path / "tools" / "redis-6.2"
     closed.mkdir(parents=True)

@@ -1,7 +1,8 @@
 """A rebuild: the same tables from the same log, in the place of the old ones, whatever those had become."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any, LiteralString
 
 import pytest
 
@@ -165,3 +166,30 @@ async def test_two_rebuilds_of_one_projection_exclude_each_other(desk: Desk, url
         await Site(url, "ticks", ("ticks",), 1).enter()
     await site.close()
     assert (await rebuild(desk, TICKS)).swapped
+
+
+LOCKS = (
+    "select from pg_locks join pg_database on database = pg_database.oid"
+    " where locktype = 'advisory' and datname = current_database()"
+)
+
+
+class Late(Site):
+    """A site whose lock is let go by its holder right after it was refused."""
+
+    holder: Site
+
+    async def _one(self, statement: LiteralString, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        found = await super()._one(statement, parameters)
+        await self.holder.close()
+        while await ask(self.database_url, LOCKS):
+            pass
+        return found
+
+
+async def test_a_rebuild_that_ends_while_it_is_asked_for_is_no_other_one(desk: Desk, url: str) -> None:
+    holder, late = Site(url, "ticks", ("ticks",), 1), Late(url, "ticks", ("ticks",), 1)
+    await holder.enter()
+    late.holder = holder
+    with pytest.raises(Unreachable, match="server has not seen it end"):
+        await late.enter()
