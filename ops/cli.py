@@ -24,6 +24,7 @@ ORDER = (
     "doctor",
     "verify",
     "explain",
+    "psql",
     "key",
     "login",
     "instruments",

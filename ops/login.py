@@ -12,6 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from producers.kite.address import SANDBOX, SANDBOX_SECRET, address
 from producers.kite.rest import Rest
+from runtime import layout
 from runtime.errors import BadInput, SettingError
 from runtime.settings import BROKERS, Settings
 from runtime.vault import NAME, Vault
@@ -33,6 +34,7 @@ def log_in(settings: Settings, broker: str, account: str | None, token: str | No
     name = "/".join(part for part in (broker, account, "access_token") if part)
     if not NAME.fullmatch(name):
         raise BadInput("an account's name of letters, digits and _.-", repr(account), "spell it as ACCOUNTS_FILE does")
+    layout.prepare(settings.bahi_data_dir)  # a vault of another version is not written
     if token is None:
         token = _fetched(settings, broker, ask)
     return Vault(settings.bahi_data_dir).put(name, _checked(token))

@@ -20,6 +20,13 @@ from pathlib import Path
 from runtime.errors import Halt, SettingError
 
 VERSION = "1"
+WRITTEN = (
+    "run",
+    "spool",
+    "secrets",
+    "sandbox",
+    "archive",
+)  # what our own processes write; servers have their own users
 # So many processes of one name would be a supervisor gone wild; the machine is not helped by one more.
 SAME_NAME_MAX = 64
 
@@ -30,17 +37,24 @@ def prepare(data_dir: Path) -> None:
         (data_dir / "run").mkdir(parents=True, exist_ok=True)
         found = _version(data_dir / "VERSION")
     except OSError as error:
-        raise SettingError(
-            f"BAHI_DATA_DIR={data_dir} to be a folder that this user can write",
-            str(error),
-            "set BAHI_DATA_DIR to another folder, or mend its rights or its disk",
-        ) from error
+        raise _closed(data_dir, str(error)) from error
+    for folder in (data_dir, *(data_dir / name for name in WRITTEN)):
+        if folder.exists() and not os.access(folder, os.R_OK | os.W_OK | os.X_OK, effective_ids=True):
+            raise _closed(data_dir, f"{folder} belongs to somebody else, or is closed")
     if found != VERSION:
         raise SettingError(
             f"a data directory of version {VERSION} in {data_dir}",
             f"version {found!r}",
             "run the release of Bahi that wrote it, or set BAHI_DATA_DIR to another folder",
         )
+
+
+def _closed(data_dir: Path, found: str) -> SettingError:
+    return SettingError(
+        f"BAHI_DATA_DIR={data_dir} to be a folder that this user can write",
+        found,
+        "set BAHI_DATA_DIR to another folder, or mend its rights or its disk",
+    )
 
 
 def _version(path: Path) -> str:

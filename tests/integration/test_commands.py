@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from ops.psql import without_password
 from runtime.settings import Settings
 from tests.api_server import KEY, serving
 from tests.ports import free_port
@@ -76,6 +77,19 @@ def test_an_api_that_does_not_answer_is_said(data_dir: Path) -> None:
     said = bahi("instruments", "sync", BAHI_API_KEY=KEY, API_PORT=port, BAHI_DATA_DIR=str(data_dir))
     assert said.returncode == 1
     assert f"wanted the API at http://127.0.0.1:{port}" in said.stderr
+
+
+def test_psql_opens_the_tables_and_hands_its_words_on(database_url: str) -> None:
+    said = bahi("psql", "-Atc", "select count(*) from candles_1m", DATABASE_URL=database_url)
+    assert (said.returncode, said.stdout) == (0, "0\n"), said.stderr
+    refused = bahi("psql", "-c", "select nonsense", DATABASE_URL=database_url)
+    assert refused.returncode == 1
+    assert "nonsense" in refused.stderr
+
+
+def test_the_password_is_no_argument_of_psql() -> None:
+    assert without_password("postgresql://u:p%40ss@h:1/d?a=b") == ("postgresql://u@h:1/d?a=b", "p@ss")
+    assert without_password("postgresql:///d") == ("postgresql:///d", "")
 
 
 async def test_a_request_for_instruments_is_taken(settings: Settings) -> None:

@@ -135,3 +135,10 @@ def test_the_command_reads_the_token_from_standard_input(tmp_path: Path) -> None
     assert said.returncode == 0, said.stderr
     assert said.stdout == "the access token of kite is in the vault, version 1\n"
     assert Vault(tmp_path).get("kite/access_token") == ("word", 1)
+
+
+def test_a_vault_of_another_version_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "VERSION").write_text("99\n")
+    with pytest.raises(SettingError, match="found version '99'"):
+        login.log_in(load({"BAHI_DATA_DIR": str(tmp_path)}), "sandbox", None, "brought", str)
+    assert [path.name for path in tmp_path.iterdir() if path.name != "run"] == ["VERSION"]

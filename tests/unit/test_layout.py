@@ -1,11 +1,14 @@
 """The data directory: its version, and which process runs on it."""
 
+import os
 from pathlib import Path
 
 import pytest
 
 from runtime import layout
 from runtime.errors import SettingError
+
+NOBODY = 65_534
 
 
 def test_a_new_directory_gets_this_version(tmp_path: Path) -> None:
@@ -28,6 +31,26 @@ def test_a_path_that_can_be_no_directory_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SettingError) as refused:
         layout.prepare(tmp_path / "var")
     assert "BAHI_DATA_DIR" in refused.value.wanted
+
+
+def test_a_folder_that_is_closed_to_this_user_is_refused(data_dir: Path) -> None:
+    layout.prepare(data_dir)
+    spool = data_dir / "spool"
+    spool.mkdir()
+    spool.chmod(0o500)
+    ours = os.geteuid()
+    data_dir.chmod(0o777)
+    (data_dir / "run").chmod(0o777)
+    if ours == 0:  # root may write everywhere
+        os.seteuid(NOBODY)
+    try:
+        with pytest.raises(SettingError) as refused:
+            layout.prepare(data_dir)
+    finally:
+        os.seteuid(ours)
+        spool.chmod(0o700)
+    assert str(spool) in refused.value.found
+    assert "mend its rights" in refused.value.remedy
 
 
 def test_a_second_process_of_one_name_gets_a_name_of_its_own(tmp_path: Path) -> None:
