@@ -132,6 +132,7 @@ async def ticks_locked(url: str) -> AsyncIterator[None]:
     """Hold the table `ticks` against everybody."""
     store = Store(url)
     async with store.reading("blocker") as rows:
+        await rows._connection.execute("set local idle_in_transaction_session_timeout = 0")
         await rows._connection.execute("lock table ticks in access exclusive mode")
         yield
     await store.close()

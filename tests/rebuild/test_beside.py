@@ -26,6 +26,7 @@ from sql.store import Store
 from tests.entries import START_NS
 from tests.frames import INFY, STREAM, entry, recorded
 from tests.loops import Desk, Running, ask
+from tests.patience import PATIENCE_SECONDS
 from tests.proxy import proxy
 from tests.rebuild.log import OTHER, STEP_NS, events
 from tests.rebuilding import Remembering, content, rebuild, schemas
@@ -185,9 +186,10 @@ async def test_what_the_live_projector_is_about_to_commit_is_waited_for(desk: De
     projector.absorb(events(101, 120))
     async with live.begin(lease, 120) as rows:
         await projector.write(rows)
+        await rows._connection.execute("set local idle_in_transaction_session_timeout = 0")  # wait as long as it takes
         rebuilding = asyncio.ensure_future(rebuild(desk, TICKS))
         waiting = "select pid from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while not await ask(desk.database_url, waiting):
                 pass
     outcome = await rebuilding
