@@ -223,7 +223,9 @@ class Ticker:
             self._complaints.say("ticks.waits_for_instruments", wanted=error.wanted, found=error.found)
         if self._master and (unknown := self._unknown()):
             self._complaints.say(
-                "ticks.unknown_instruments", found=", ".join(unknown[:20]), remedy="see bahi instruments"
+                "ticks.unknown_instruments",
+                found=", ".join(unknown[:20]),
+                remedy="mend WATCHLIST, or look it up: GET /api/instruments?search=",
             )
 
     def _pull_master(self, token: str) -> Master:

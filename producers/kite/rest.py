@@ -66,8 +66,17 @@ def _asked(what: str, ask: Callable[[], Answer]) -> Answer:
     except (kite_errors.TokenException, kite_errors.PermissionException) as error:
         raise TokenRefused(f"Kite to give {what}", str(error), "run bahi login for this broker") from error
     except (kite_errors.NetworkException, kite_errors.DataException, requests.RequestException) as error:
-        raise Unreachable(f"Kite to give {what}", f"{type(error).__name__}: {error}", "it is tried again") from error
+        raise Unreachable(
+            f"Kite to give {what}", f"{type(error).__name__}: {_root(error)}", "it is tried again"
+        ) from error
     except kite_errors.KiteException as error:
         if getattr(error, "code", 500) >= 500:
             raise Unreachable(f"Kite to give {what}", str(error), "it is tried again") from error
         raise BadInput(f"Kite to give {what}", f"{type(error).__name__}: {error}", "mend the request") from error
+
+
+def _root(error: BaseException) -> BaseException:
+    """Give what an error began with: the client wraps "Connection refused" four times, with addresses in it."""
+    while inner := error.__cause__ or error.__context__:
+        error = inner
+    return error

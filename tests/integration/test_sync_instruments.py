@@ -150,6 +150,8 @@ async def test_a_broker_that_is_away_is_waited_for(
             while "sync.failed" not in said:
                 await watcher.all(STREAM)
                 said += capsys.readouterr().out
+        assert "Connection refused" in said
+        assert "Max retries" not in said, "what it began with, without its wrapping"
         async with market(settings, port=port):
             await dumps(watcher, 1)
 
