@@ -3,13 +3,19 @@
 Every read continues at n = previous + 1. Redis is asked first, unless the reader was in the archive a moment ago; on
 a hole, or nothing where something should be, the archive is asked with a fresh listing. Where neither has the n, the
 reader stops and says which (design rules 10 and 17).
+
+Who waits at the end of what Redis has, with nothing new there, does not need the archive, and must not wait for it: a
+server that hangs would hold up what comes next. Where Redis ends before the reader, or is empty, it has forgotten
+something that the archive may have. Who does not wait takes "nothing" for the end, so that the archive
+is always asked for him.
 """
 
 from events import archive, codec, log
 from events.event import Recorded
 from runtime.errors import HoleInLog
 
-LOOK_BACK_READS = 8  # empty reads between two looks into the archive: it may hold what an emptied Redis has lost
+LOOK_BACK_READS = 8  # empty reads between two looks into the archive while Redis ends before the reader
+QUIET_READS = 64  # the same while it ends just where the reader waits; half a minute at a projector's pace
 
 
 class Reader:
@@ -20,7 +26,7 @@ class Reader:
         self._near = near
         self._far = far
         self._far_behind: set[str] = set()
-        self._empty_reads: dict[str, int] = {}
+        self._empty_reads: dict[tuple[str, bool], int] = {}  # by stream, and whether Redis ended before the reader
 
     async def read(
         self, stream: str, after: int, limit: int = log.READ_ENTRIES_MAX, block_ms: int = 0
@@ -40,9 +46,10 @@ class Reader:
         entries = await self._near.read(stream, after, limit, block_ms)
         dense = _dense(entries, after)
         if dense:
-            self._empty_reads[stream] = 0
+            for lost in (True, False):
+                self._empty_reads.pop((stream, lost), None)
             return dense
-        if not entries and not self._time_to_look_back(stream):
+        if not entries and not await self._time_to_look_back(stream, after, waits=block_ms > 0):
             return []
         found = await self._archived(stream, after, limit)
         if found:
@@ -58,10 +65,14 @@ class Reader:
     async def _archived(self, stream: str, after: int, limit: int) -> list[bytes]:
         return _dense(await self._far.entries(stream, after + 1, limit), after)
 
-    def _time_to_look_back(self, stream: str) -> bool:
-        reads = self._empty_reads.get(stream, 0)
-        self._empty_reads[stream] = reads + 1
-        return reads % LOOK_BACK_READS == 0
+    async def _time_to_look_back(self, stream: str, after: int, *, waits: bool) -> bool:
+        """Say whether the archive is worth a look, though Redis gave nothing."""
+        last, _ = await self._near.last(stream) if waits else (0, None)
+        if last > after:
+            return False  # it came in this moment
+        lost = last < after or not last
+        reads = self._empty_reads[(stream, lost)] = self._empty_reads.get((stream, lost), 0) + 1
+        return reads % LOOK_BACK_READS == 1 if lost else reads % QUIET_READS == 0
 
     async def last(self, stream: str) -> int:
         """Give the highest n that Redis or the archive holds; 0 where neither knows the stream."""

@@ -12,8 +12,9 @@ from events import codec
 from events.archive import Archive
 from events.event import Recorded
 from events.memory_log import MemoryLog
-from events.reader import LOOK_BACK_READS, Reader
-from runtime.errors import HoleInLog, LogRotten
+from events.reader import LOOK_BACK_READS, QUIET_READS, Reader
+from events.shelf import Name
+from runtime.errors import HoleInLog, LogRotten, Unreachable
 from tests.entries import STREAM, entries, entry
 
 
@@ -95,6 +96,52 @@ async def test_it_crosses_while_the_archiver_is_ahead_of_it(reader: Reader, near
         found += await reader.read(STREAM, len(found), limit=3)
     await archiving
     assert found == as_read(1, 100)
+
+
+class Away:
+    """A shelf that does not answer."""
+
+    place = "nowhere"
+
+    async def streams(self) -> list[str]:
+        raise Unreachable("an answer", "none", "wait")
+
+    async def firsts(self, stream: str, at_least: int) -> list[int]:
+        raise Unreachable("an answer", "none", "wait")
+
+    async def read(self, name: Name, offset: int, length: int) -> bytes:
+        raise Unreachable("an answer", "none", "wait")
+
+    async def create(self, name: Name, content: bytes) -> bool:
+        raise Unreachable("an answer", "none", "wait")
+
+    async def sweep(self, stream: str) -> None:
+        raise Unreachable("an answer", "none", "wait")
+
+
+async def test_who_waits_at_the_end_of_redis_is_not_held_up_by_an_archive_that_is_away(near: MemoryLog) -> None:
+    reader = Reader(near, Archive(Away()))
+    last = 0
+    for first in range(1, 60, 3):
+        await near.append(STREAM, entries(first, first + 2), archived=0)
+        for _ in range(4):
+            last += len(await reader.read(STREAM, last, limit=2, block_ms=1))
+    assert last == 60
+
+
+async def test_who_waits_where_redis_has_lost_its_end_is_given_it_from_the_archive(
+    reader: Reader, near: MemoryLog, far: Archive
+) -> None:
+    await near.append(STREAM, entries(1, 30), archived=0)
+    await far.put(STREAM, entries(1, 30))
+    found = len(await reader.read(STREAM, 0, limit=20, block_ms=1))
+    for lost_from in (20, 15):  # just where the reader is, and before it
+        near.forget(STREAM, lost_from)
+        reads = 0
+        while found < 30 and (reads := reads + 1) <= QUIET_READS:
+            found += len(await reader.read(STREAM, found, limit=20, block_ms=1))
+        assert found == 30
+        found, reader = 20, Reader(near, far)
 
 
 async def test_an_emptied_redis_is_read_from_the_archive(reader: Reader, near: MemoryLog, far: Archive) -> None:
