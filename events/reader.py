@@ -10,9 +10,11 @@ something that the archive may have. Who does not wait takes "nothing" for the e
 is always asked for him.
 """
 
+from contextlib import suppress
+
 from events import archive, codec, log
 from events.event import Recorded
-from runtime.errors import HoleInLog
+from runtime.errors import HoleInLog, Unreachable
 
 LOOK_BACK_READS = 8  # empty reads between two looks into the archive while Redis ends before the reader
 QUIET_READS = 64  # the same while it ends just where the reader waits; half a minute at a projector's pace
@@ -39,7 +41,9 @@ class Reader:
 
     async def _entries(self, stream: str, after: int, limit: int, block_ms: int) -> list[bytes]:
         if stream in self._far_behind:
-            found = await self._archived(stream, after, limit)
+            found = []
+            with suppress(Unreachable):  # Redis may have it; should it not, the archive is asked again and that said
+                found = await self._archived(stream, after, limit)
             if found:
                 return found
             self._far_behind.discard(stream)

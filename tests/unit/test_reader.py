@@ -129,6 +129,19 @@ async def test_who_waits_at_the_end_of_redis_is_not_held_up_by_an_archive_that_i
     assert last == 60
 
 
+async def test_who_was_in_an_archive_that_goes_away_goes_on_in_redis(near: MemoryLog, tmp_path: Path) -> None:
+    far = Archive(tmp_path / "far")
+    for first in (1, 11):
+        await far.put(STREAM, entries(first, first + 9))
+    await near.append(STREAM, entries(1, 30), archived=0)
+    await near.trim(STREAM, 5)
+    reader = Reader(near, far)
+    assert await reader.read(STREAM, 0, limit=8) == as_read(1, 8)
+    (tmp_path / "far").rename(tmp_path / "elsewhere")
+    (tmp_path / "far").write_text("a file where the folder should be")
+    assert await reader.read(STREAM, 10, limit=8) == as_read(11, 18)
+
+
 async def test_who_waits_where_redis_has_lost_its_end_is_given_it_from_the_archive(
     reader: Reader, near: MemoryLog, far: Archive
 ) -> None:
