@@ -7,8 +7,8 @@ from tests.simulation.faults import Plan
 from tests.simulation.history import History
 from tests.simulation.shrink import failure, first_failure, shrunk
 
-SEEDS = 200
-SEEDS_AT_ONCE = 25  # a test: they are shared out over the suite's workers
+SEEDS = 2000
+SEEDS_AT_ONCE = 100  # a test: they are shared out over the suite's workers
 
 
 @pytest.mark.parametrize("first", range(0, SEEDS, SEEDS_AT_ONCE))
