@@ -34,6 +34,10 @@ AT_TIMES = {
     "give up": 0.05,  # a caller stops waiting for its append
     "stop": 0.03,  # a process is asked to end, and ends as it should
 }
+# What is mended by a takeover; never together with a Redis that forgot, which is not promised.
+AT_SPOOLS = {"spool lost": 0.03, "spool short": 0.03, "spool rotten": 0.03}
+SPOOL_SHARE = 0.15  # of all seeds
+REDIS_FORGETS = frozenset({"redis tail", "redis empty"})
 KINDS = (*AT_STEPS, *AT_TIMES)
 CHANCE_MAX = 0.3
 FEW_KINDS = 3
@@ -68,9 +72,12 @@ class Faults:
         self._now = now
         dice = random.Random(f"faults {plan.seed}")
         drawn = dice.choice(THEMES) if dice.random() < 0.5 else dice.sample(KINDS, dice.choice(KINDS_DRAWN))
+        spoiled = random.Random(f"spool {plan.seed}")
+        if spoiled.random() < SPOOL_SHARE:
+            drawn = [*(kind for kind in drawn if kind not in REDIS_FORGETS), spoiled.choice(list(AT_SPOOLS))]
         factor = dice.choice(FACTORS)
         self.kinds = frozenset(kind for kind in drawn if kind not in plan.without)
-        chances = {**AT_STEPS, **AT_TIMES}
+        chances = {**AT_STEPS, **AT_TIMES, **AT_SPOOLS}
         # Few kinds come more often, so that the rare ones are seen alone as well.
         more = factor * (3 if len(drawn) <= FEW_KINDS else 1)
         self._chance = {kind: chances[kind] * more for kind in self.kinds}

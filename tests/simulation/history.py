@@ -22,7 +22,7 @@ from events.archive import Archive
 from events.archiver import Archiver, Window
 from events.event import Event
 from events.reader import Reader
-from events.spool import Spool, spool_files
+from events.spool import SUFFIX, Spool, spool_files
 from events.writer import Writer
 from projectors.loop import Loop
 from runtime.errors import Unreachable
@@ -44,6 +44,7 @@ PROJECTORS = {"eager": False, "lazy": True}  # by name: whether it is lazy
 CHAOS_SECONDS = (2.0, 6.0, 15.0)
 CALM_SECONDS_MAX = 150.0  # a halted projector looks again each 15 s, a lease runs out in 10
 QUIET_LOOKS = 2
+OF_THE_LOG = b'{"type":"log.'
 ROUND_SECONDS = 0.5  # between two looks of the archiver
 LAST_BATCHES = 2  # appended when all is calm: a quiet log must not be what makes it end well
 
@@ -272,6 +273,41 @@ class History:
         self.home.disk.room = self.world.dice.choice((0, 30, 1000))
         self.world.later(self.world.between(0.1, 5.0), has_room)
 
+    async def _spool_is_lost(self) -> None:
+        self._spoil("lost", lambda names: [self.home.disk.names.pop(name) for name in names])
+
+    async def _spool_is_short(self) -> None:
+        def cut(names: list[str]) -> None:
+            content = self.home.disk.names[names[-1]].content
+            del content[self.world.dice.randint(0, len(content)) :]
+
+        self._spoil("short", cut)
+
+    async def _spool_is_rotten(self) -> None:
+        def rot(names: list[str]) -> None:
+            content = self.home.disk.names[self.world.dice.choice(names)].content
+            if content:
+                content[self.world.dice.randrange(len(content))] ^= 1 << self.world.dice.randrange(8)
+
+        self._spoil("rotten", rot)
+
+    def _spoil(self, how: str, spoil: Callable[[list[str]], object]) -> None:
+        """Let the disk forget what it had promised to keep. One such disaster is enough for a history."""
+        home = self.home
+        names = sorted(name for name in home.disk.names if name.startswith(f"{FOLDER}/") and name.endswith(SUFFIX))
+        if self.ledger.may_take_over or not names:
+            return
+        self.world.cut_power(home)
+        names = [name for name in names if name in home.disk.names]
+        if not names:
+            return
+        self.ledger.may_take_over = self.world.may_halt = True
+        spoil(names)
+        home.disk.synced = dict(home.disk.names)
+        for node in home.disk.names.values():
+            node.synced = bytes(node.content)
+        self.world.say(home.name, f"has a spool that is {how}")
+
     async def _clock_jumps(self) -> None:
         clock = self.world.dice.choice((self.home, self.away, self.tables))
         clock.clock_offset += self.world.dice.choice(JUMP_SECONDS)
@@ -368,13 +404,16 @@ class History:
         """(7) What was accepted is there once, under its n; what was not is there at most once."""
         places: dict[bytes, int] = {}
         for n, payload in payloads.items():
-            if payload in places:
+            if payload in places and not payload.startswith(OF_THE_LOG):
                 raise Violation(f"(7) {payload!r} stands at {places[payload]} and at {n}")
             places[payload] = n
         for payload, n in self.ledger.accepted.items():
+            if self.ledger.may_take_over:
+                break  # what was on that disk alone is gone, and what was refused stands under another n
             if places.get(payload) != n:
                 raise Violation(f"(7) {payload!r} was accepted as {n} and is at {places.get(payload)}")
-        foreign = set(places) - self.ledger.offered - {payloads[1]}
+        own = {payload for payload in places if payload.startswith(OF_THE_LOG)}
+        foreign = set(places) - self.ledger.offered - own
         if foreign:
             raise Violation(f"(7) nobody sent {sorted(foreign)[:3]}")
 
@@ -400,6 +439,9 @@ STRIKES: dict[str, Callable[[History], Awaitable[None]]] = {
     "archive down": History._archive_goes,
     "disk full": History._disk_fills_up,
     "clock": History._clock_jumps,
+    "spool lost": History._spool_is_lost,
+    "spool short": History._spool_is_short,
+    "spool rotten": History._spool_is_rotten,
 }
 
 
