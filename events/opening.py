@@ -1,11 +1,13 @@
 """How a writer finds its place when it starts (design rule 7).
 
-stopped          refused twice in a row: somebody else writes; a person must look first
-refused          the last run was refused by the log: take the stream over
-rotten           a bad record that had been synced: take it over
-apart            it does not hold all that the archive lacks, or ends below it: take it over
-empty            a stream that is new, or a disk that is: taken over in any case, after all stores have answered
-whole            a torn tail is cut, and it goes on behind its last record
+What it may find there, and what it does:
+
+    stopped          refused twice in a row: somebody else writes; a person must look first
+    refused          the last run was refused by the log: take the stream over
+    rotten           a bad record that had been synced: take it over
+    apart            it does not hold all that the archive lacks, or ends below it: take it over
+    empty            a stream that is new, or a disk that is: taken over in any case, after all stores have answered
+    whole            a torn tail is cut, and it goes on behind its last record
 """
 
 import asyncio
