@@ -1,67 +1,144 @@
-"""`bahi project`: a loop for each pair (projector, stream), for the streams that are there and those that come."""
+"""`bahi project`: a loop for each pair (projector, stream) that falls to this process, of all that run projectors.
+
+Any number of processes share out the pairs (`projectors.sharing`); streams that come later are shared out too. A pair
+moves within MOVE_SECONDS when a process starts, ends or is killed on this machine. One that freezes, or whose machine
+is gone, keeps its pairs until its leases have run out (`sql.store.LEASE_SECONDS`).
+"""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
+
+import msgspec
 
 from events.archive import Archive
 from events.reader import Reader
 from events.redis_log import RedisLog
 from ops import retention
 from ops.trace import Trace
-from projectors.catalogue import chosen
-from projectors.loop import Loop
+from projectors.catalogue import PROJECTIONS, chosen
+from projectors.loop import ACQUIRE_SECONDS, BLOCK_MS, Loop
 from projectors.projector import Projection
+from projectors.sharing import Pair, share
 from projectors.ticks import TICKS
 from runtime.clock import SystemClock
 from runtime.complaints import Complaints
 from runtime.errors import SettingError, Unreachable
 from runtime.lifecycle import Stop
 from runtime.log import get
+from runtime.metrics import PROJECTOR_LAG, PROJECTOR_N
 from runtime.settings import Settings
 from sql.store import Store
+from sql.workers import ALIVE_SECONDS, Roll
 
 LOOK_SECONDS = 1.0  # a new stream's rows are there within this of its first event
+MOVE_SECONDS = 2 * LOOK_SECONDS + BLOCK_MS / 1000 + ACQUIRE_SECONDS  # one looks and lets go, one looks and takes
+assert LOOK_SECONDS * 3 < ALIVE_SECONDS, "a worker that is late for a call or two still counts"
 
-_complaints = Complaints(get("project"))
+_log = get("project")
+
+
+class Running(msgspec.Struct):
+    """A loop at work, and how it is ended. watch: who follows it as long as it lasts."""
+
+    task: asyncio.Task[None]
+    stop: Stop
+    watch: asyncio.Task[None] | None
+
+
+class Worker:
+    """The pairs that this process runs."""
+
+    def __init__(
+        self,
+        roll: Roll,
+        reader: Reader,
+        projections: Mapping[str, Projection],
+        begin: Callable[[Projection, str, Stop], Loop],
+        watch: Callable[[Loop], Coroutine[None, None, None]] | None = None,
+    ) -> None:
+        """Begin with nothing.
+
+        roll: where the workers are heard of. reader: for the names of the streams. projections: all there are, also
+        those that only others run. begin: makes the loop of a pair, that ends with its own stop. watch: follows it.
+        """
+        self._roll, self._reader, self._projections = roll, reader, projections
+        self._begin, self._watch = begin, watch
+        self._running: dict[Pair, Running] = {}
+        self._complaints = Complaints(_log)
+
+    async def run(self, stop: Stop, tasks: asyncio.TaskGroup) -> None:
+        """Run what falls to this worker until the stop."""
+        while not stop.is_set():
+            mine = await stop.cut(self._mine())
+            if mine is not None:
+                for pair in self._running.keys() - mine:
+                    self._running[pair].stop.set()
+                self._forget_ended()
+                for pair in sorted(mine - self._running.keys()):
+                    self._start(pair, tasks)
+            await stop.pause(LOOK_SECONDS)
+        for each in self._running.values():
+            each.stop.set()
+        await asyncio.gather(*(each.task for each in self._running.values()))
+        self._forget_ended()
+        try:
+            await self._roll.leave()
+        except Unreachable as error:  # the others see by themselves that it is gone
+            _log.debug("project.not_taken_off", found=error.found)
+
+    async def _mine(self) -> set[Pair] | None:
+        """Give the pairs of this worker; None where it cannot be told, so that all stays as it is."""
+        try:
+            streams = await self._reader.streams()
+            called = await self._roll.call()
+        except Unreachable as error:
+            await self._roll.close()
+            self._complaints.say("project.waits", wanted=error.wanted, found=error.found, remedy=error.remedy)
+            return None
+        self._complaints.heal("project.waits")
+        weights = {
+            (name, stream): each.weight
+            for name, each in self._projections.items()
+            for stream in streams
+            if each.wants(stream)
+        }
+        given = share(weights, called.projectors, called.holders)
+        return {pair for pair, worker in given.items() if worker == self._roll.worker}
+
+    def _start(self, pair: Pair, tasks: asyncio.TaskGroup) -> None:
+        projector, stream = pair
+        own = Stop()
+        loop = self._begin(self._projections[projector], stream, own)
+        watch = tasks.create_task(self._watch(loop)) if self._watch else None
+        self._running[pair] = Running(tasks.create_task(loop.run()), own, watch)
+
+    def _forget_ended(self) -> None:
+        for pair in [pair for pair, each in self._running.items() if each.task.done()]:
+            ended = self._running.pop(pair)
+            if ended.watch:
+                ended.watch.cancel()
+            for metric in (PROJECTOR_N, PROJECTOR_LAG):  # whoever runs it now tells how it stands
+                metric.remove(*pair)
 
 
 async def run(settings: Settings, stop: Stop, names: Sequence[str], trace: Path | None = None) -> None:
     """Run projectors by these names, all for none, until the stop. trace: a file for the times of all commits."""
-    projections = chosen(names)
+    runs = [each.name for each in chosen(names)]
     if settings.redis_url is None or settings.database_url is None:
         raise SettingError("REDIS_URL and DATABASE_URL", "one is not set", "run bahi up, or set both")
-    log = RedisLog.connect(settings.redis_url)
-    archive = Archive.at(settings)
-    running: dict[tuple[str, str], asyncio.Task[None]] = {}
+    database_url, log, archive = settings.database_url, RedisLog.connect(settings.redis_url), Archive.at(settings)
     tracing = Trace(trace, SystemClock()) if trace else None
-    followers: list[asyncio.Task[None]] = []
+
+    def begin(projection: Projection, stream: str, own: Stop) -> Loop:
+        return Loop(projection, stream, Store(database_url), Reader(log, archive), SystemClock(), log, own)
+
+    watch = tracing.follow if tracing else None
+    worker = Worker(Roll(database_url, runs), Reader(log, archive), PROJECTIONS, begin, watch)
     async with asyncio.TaskGroup() as tasks:
-        if TICKS in projections:
-            tasks.create_task(retention.run(settings.database_url, settings.tick_retention_days, stop))
-        while not stop.is_set():
-            for projection, stream in await _pairs(projections, Reader(log, archive)):
-                pair = (projection.name, stream)
-                if pair in running:
-                    continue
-                store = Store(settings.database_url)
-                loop = Loop(projection, stream, store, Reader(log, archive), SystemClock(), log, stop)
-                running[pair] = tasks.create_task(loop.run())
-                if tracing:
-                    followers.append(tasks.create_task(tracing.follow(loop)))
-            await stop.pause(LOOK_SECONDS)
-        for follower in followers:
-            follower.cancel()
+        if TICKS.name in runs:
+            tasks.create_task(retention.run(database_url, settings.tick_retention_days, stop))
+        await worker.run(stop, tasks)
     if tracing:
         tracing.close()
     await log.close()
-
-
-async def _pairs(projections: list[Projection], reader: Reader) -> list[tuple[Projection, str]]:
-    try:
-        streams = await reader.streams()
-    except Unreachable as error:
-        _complaints.say("project.waits", wanted=error.wanted, found=error.found, remedy=error.remedy)
-        return []
-    _complaints.heal("project.waits")
-    return [(projection, stream) for projection in projections for stream in streams if projection.wants(stream)]

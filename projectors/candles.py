@@ -252,4 +252,4 @@ def _instant(ns: int) -> datetime:
 
 
 TABLES = ("candles_1m", "candle_volumes", "candle_clocks", "candle_uncovered", "candle_subscriptions")
-CANDLES = Projection(NAME, is_tick_stream, CandleProjector, TABLES, rest_seconds=REST_SECONDS)
+CANDLES = Projection(NAME, is_tick_stream, CandleProjector, TABLES, weight=2, rest_seconds=REST_SECONDS)

@@ -48,8 +48,9 @@ class Projection(msgspec.Struct, frozen=True):
 
     wants: which streams it reads. make: gives the projector for one stream. parks: a bad event is parked and the rest
     goes on; without it, as for orders, trades and money, the projector stops and says so. packets: how many ticks an
-    event said that it holds, for the account of one that is parked whole. rest_seconds: how long it rests after a read
-    that took all there was; what is in no haste takes more at once, and leaves the processor to what is.
+    event said that it holds, for the account of one that is parked whole. weight: how much work a pair of it is beside
+    others, for sharing them out. rest_seconds: how long it rests after a read that took all there was; what is in no
+    haste takes more at once, and leaves the processor to what is.
 
     tables: all that it writes, but its parked events. version: raised where the rows that it made before are not what
     it would make now, so that they are rebuilt. by_days: its rows are dropped with TICK_RETENTION_DAYS.
@@ -63,6 +64,7 @@ class Projection(msgspec.Struct, frozen=True):
     by_days: bool = False
     parks: bool = True
     packets: Callable[[Recorded], int] = lambda _: 0
+    weight: int = 1
     rest_seconds: float = 0.0
 
 

@@ -150,4 +150,4 @@ def packets_in(event: Recorded) -> int:
     return kite.packets(event.payload) if event.type in FRAME_TYPES else 0
 
 
-TICKS = Projection(NAME, is_tick_stream, TickProjector, ("ticks",), by_days=True, packets=packets_in)
+TICKS = Projection(NAME, is_tick_stream, TickProjector, ("ticks",), by_days=True, packets=packets_in, weight=4)

@@ -17,6 +17,7 @@ from typing import Any, LiteralString
 import msgspec
 
 from runtime.errors import BadInput, LeaseLost, Unreachable
+from sql.owner import worker, worker_of
 from sql.pool import Connection, connect, reaching
 from sql.statements import statements
 from sql.store import LEASE_SECONDS, Lease, Store
@@ -65,7 +66,7 @@ class Site:
             who = ", ".join(row["owner"] for row in found)
             await self.close()
             # Nobody is found where it ended between the two questions.
-            if not who or who.rpartition(":")[0] == self._store.owner.rpartition(":")[0]:
+            if not who or worker_of(who) == worker():
                 raise Unreachable("the lock that our last session held", "the server has not seen it end", "wait")
             raise BadInput(f"to be the only rebuild of {self.projector}", f"{who} is at work", "wait for it, or end it")
         await self._rows("know_projection", {"projector": self.projector, "version": self.version})

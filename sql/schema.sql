@@ -661,6 +661,14 @@ CREATE TABLE public.ticks (
 )
 PARTITION BY RANGE ("time");
 
+CREATE TABLE public.workers (
+    worker text NOT NULL,
+    projectors text[] NOT NULL,
+    alive_until timestamp with time zone NOT NULL
+);
+
+COMMENT ON TABLE public.workers IS 'The processes that run projectors, which ones, and until when each counts as alive.';
+
 ALTER TABLE ONLY public.bahi_migrations
     ADD CONSTRAINT bahi_migrations_pkey PRIMARY KEY (number);
 
@@ -705,6 +713,9 @@ ALTER TABLE ONLY public.streams
 
 ALTER TABLE ONLY public.streams
     ADD CONSTRAINT streams_stream_key UNIQUE (stream);
+
+ALTER TABLE ONLY public.workers
+    ADD CONSTRAINT workers_pkey PRIMARY KEY (worker);
 
 CREATE INDEX candles_1m_bucket ON public.candles_1m USING btree (bucket, stream_id);
 

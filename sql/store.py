@@ -12,25 +12,20 @@ Failures. The answer to a commit is lost: `standing` tells whether the target wa
 its epoch is old. PostgreSQL is away: Unreachable, tried again by the caller with the same rows.
 """
 
-import itertools
-import os
-import socket
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any, LiteralString
 
 import msgspec
 
 from runtime.errors import LeaseLost, Unreachable
+from sql.owner import lives, new_owner
 from sql.pool import Connection, connect, reaching
 from sql.statements import statements
 
 LEASE_SECONDS = 10.0  # a frozen owner's pair waits this long for another; a dead one's does not
-HOST_CHARACTERS_MAX = 30  # an owner is the name of its session, and PostgreSQL keeps 63 characters of one
 COPY_HEAD = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
 COPY_END = b"\xff\xff"
-_marks = itertools.count(1)
 
 
 class Lease(msgspec.Struct):
@@ -83,9 +78,7 @@ class Store:
         self._schema = schema
         self._connection: Connection | None = None
         self._stream_ids: dict[str, int] = {}
-        # Of this machine, this process, and among its stores this one alone: it may take its own pair again.
-        # Also the name of its session; longer ones PostgreSQL would cut short.
-        self.owner = f"{_host()}:{os.getpid()}:{_started(os.getpid())}:{next(_marks)}"
+        self.owner = new_owner()
 
     async def acquire(self, projector: str, stream: str) -> Lease | None:
         """Take a pair over, raising its epoch, or give None while another owner holds it. Raises Unreachable."""
@@ -94,7 +87,7 @@ class Store:
             found = await (await connection.execute(statements["read_checkpoint"], pair)).fetchone()
             if found is None:  # asked before: adding would wait for a transaction that holds the row
                 await connection.execute(statements["add_checkpoint"], pair)
-            gone = [found["owner"]] if found and found["owner"] and _is_dead(found["owner"]) else []
+            gone = [found["owner"]] if found and lives(found["owner"]) is False else []
             if found and found["owner"] not in (None, self.owner) and not found["held"]:
                 # Frozen in the middle of a COPY, it would hold the row for as long as it sleeps: PostgreSQL's time
                 # limits do not end a session that waits for the client's data.
@@ -213,21 +206,3 @@ def _lost(lease: Lease, row: Mapping[str, Any] | None) -> LeaseLost:
         found,
         "nothing is lost: the other owner goes on",
     )
-
-
-def _started(pid: int) -> str:
-    """Give the kernel's start time of a process, which tells a process from a later one of the same number."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text("ascii", "replace").rpartition(")")[2].split()[19]
-    except (OSError, IndexError):
-        return "0"
-
-
-def _host() -> str:
-    return socket.gethostname()[:HOST_CHARACTERS_MAX]
-
-
-def _is_dead(owner: str) -> bool:
-    """Say whether an owner was a process of this machine that is no more; of other machines nothing is known."""
-    host, pid, started, *_ = [*owner.split(":"), "", ""]
-    return host == _host() and pid.isdigit() and started not in ("", "0") and _started(int(pid)) != started

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 from ops.doctor.finding import Finding, good, note, wrong
 from ops.facts.gather import Facts
-from ops.facts.processes import lives
 from ops.facts.streams import ProjectorFacts, StreamFacts
 from projectors.catalogue import PROJECTIONS
+from sql.owner import lives
 
 STILL_SECONDS = 5.0  # invariant 8: idle with n below the last id for so long is wrong
 

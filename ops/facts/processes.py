@@ -1,6 +1,5 @@
 """Which processes of Bahi live on a data directory, by their locks in `<data>/run`, without touching a lock."""
 
-import socket
 from pathlib import Path
 
 import msgspec
@@ -37,12 +36,3 @@ def _flocks() -> dict[int, set[int]]:
         if "FLOCK" in words and "->" not in words:
             held.setdefault(int(words[4]), set()).add(int(words[5].rpartition(":")[2]))
     return held
-
-
-def lives(owner: str | None) -> bool | None:
-    """Say whether the owner of a lease (`host:pid:start`) lives; None where it is of another machine, or unknown."""
-    host, _, rest = (owner or "").partition(":")
-    pid = rest.partition(":")[0]
-    if host != socket.gethostname() or not pid.isdigit():
-        return None
-    return Path(f"/proc/{pid}").exists()
