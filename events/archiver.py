@@ -4,7 +4,8 @@ Promise: every record is in the spool or in the archive, and what Redis drops is
 
 A round takes the oldest closed file, once Redis has taken its last record:
 
-    read    all of it; a bad record stops this stream here and now, while Redis may still have the good one
+    read    all of it; a bad record stops this stream here and now, while Redis may still have the good one; and so
+            does a last record that is not the one which Redis has: a second writer was quicker, and this was refused
     compare what the archive has of it already, byte for byte: a crash between `put` and `remove` left it there
     put     the rest as a segment that begins at archived + 1, durable and read back
     remove  the spool's copy
@@ -123,11 +124,29 @@ class Archiver:
                 f"{file.path.name} is the oldest file there",
                 "bring back the older files, or the archive, whichever is not as it was; see docs/durability.md",
             )
+        if archived < last:
+            await self._see_taken(entries[-1])
         there = min(max(0, archived - file.first + 1), len(entries))
         await self._compare(entries[:there])
         segment = await self._archive.put(self.stream, entries[there:]) if there < len(entries) else None
         await self._on_disk(lambda: disk.remove(file.path))
         return segment
+
+    async def _see_taken(self, entry: bytes) -> None:
+        """See that Redis took this very entry, the last of a file, and so all before it. Raises SpoolMismatch.
+
+        Where a second writer was quicker, Redis has that n as well, but with what the other one wrote.
+        """
+        n = codec.entry_n(entry)
+        found = await self._log.read(self.stream, n - 1, 1)
+        if not found or codec.entry_n(found[0]) != n:
+            raise Unreachable(f"n = {n} of {self.stream} in Redis", "it was there a moment ago", "it is tried again")
+        if found[0] != entry:
+            raise SpoolMismatch(
+                f"n = {n} of {self.stream} to be in Redis as it is in {self._folder}",
+                "other content there",
+                "the stream's writer takes it over at its next start; see docs/durability.md",
+            )
 
     async def _compare(self, entries: list[bytes]) -> None:
         """See that the archive has these entries. Raises ArchiveConflict where it has others."""

@@ -118,6 +118,20 @@ async def test_what_redis_has_not_taken_stays(
     assert firsts(spool)[0] == moved + 1
 
 
+@pytest.mark.parametrize("differs", [6, 10])
+async def test_what_redis_has_from_a_second_writer_stays(
+    archiver: Archiver, spool: Spool, near: MemoryLog, far: Archive, differs: int
+) -> None:
+    other = [entry(n, "another's") for n in range(differs, 51)]
+    await near.append(STREAM, [*entries(1, differs - 1, step_ns=NS), *other], archived=0)
+    for _ in range(2):
+        with pytest.raises(SpoolMismatch, match=r"n = 10 of .* to be in Redis as it is in"):
+            await archiver.round()
+    assert await far.last(STREAM) == 0
+    assert firsts(spool)[0] == 1
+    assert len(await near.read(STREAM, 0)) == 50
+
+
 async def test_a_stream_without_a_closed_file_is_left_alone(tmp_path: Path, near: MemoryLog, far: Archive) -> None:
     spool = Spool(tmp_path / STREAM, STREAM)
     spool.begin(1)
