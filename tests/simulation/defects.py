@@ -3,12 +3,14 @@
 They live here and nowhere else: another function in the product's place, for one run.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from events import codec, disk, reader
 from events.archiver import Archiver
+from events.log import Appended
+from events.memory_log import MemoryLog
 from events.segment import Index
 from events.spool import Spool, SpoolFile
 from events.writer import Writer
@@ -65,6 +67,21 @@ def read_without_density(entries: list[bytes], after: int) -> list[bytes]:
     return entries
 
 
+async def repeat_without_comparing(
+    self: MemoryLog, stream: str, entries: Sequence[bytes], archived: int, previous: bytes | None = None
+) -> Appended:
+    """Take what has a number of the past for what is there."""
+    last, _ = await self.last(stream)
+    new = [entry for entry in entries if codec.entry_n(entry) > last]
+    return await _append(self, stream, new, archived, previous) if new else Appended(last)
+
+
+def dense_up_to_a_takeover(entries: list[bytes], after: int) -> list[bytes]:
+    """Let a log.takeover stand for all that is missing before it."""
+    opens = entries and b"log.takeover.v1" in entries[0]
+    return _dense(entries, codec.entry_n(entries[0]) - 1 if opens else after)
+
+
 async def trim_by_time(self: Archiver) -> int:
     """Drop from Redis what is some seconds old."""
     held = await self._log.read(self.stream, 0, limit=1 << 30)
@@ -85,7 +102,7 @@ async def cut_before_the_archive_has_it(self: Archiver, file: SpoolFile, last: i
 
 
 YOUNG_NS = 2 * 10**9
-_load, _commit = Spool.load, Loop._commit
+_load, _commit, _append, _dense = Spool.load, Loop._commit, MemoryLog.append, reader._dense
 
 DEFECTS: dict[str, Patch] = {
     "append before fsync": (Writer, "_commit", append_before_fsync),
@@ -94,6 +111,8 @@ DEFECTS: dict[str, Patch] = {
     "trim by time": (Archiver, "_trim", trim_by_time),
     "spool cut before the archive": (Archiver, "_copy", cut_before_the_archive_has_it),
     "a read without the density check": (reader, "_dense", read_without_density),
+    "a repeat accepted without comparing": (MemoryLog, "append", repeat_without_comparing),
+    "a hole passed without a tombstone": (reader, "_dense", dense_up_to_a_takeover),
     "no epoch in the checkpoint": (tables, "is_where_it_was_left", any_epoch_will_do),
 }
 

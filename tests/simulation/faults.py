@@ -15,6 +15,7 @@ import msgspec
 AT_STEPS = {
     "kill": 0.002,  # a process dies between two steps
     "power": 0.0007,  # all processes of the host die, and its disk loses what was not synced
+    "relapse": 0.004,  # a kill at a step of the disk, and a power cut of its host when the process is up again
     "lost request": 0.01,
     "lost reply": 0.015,
     "late request": 0.008,  # the caller is told of no answer, and the server carries it out later
@@ -34,9 +35,9 @@ AT_TIMES = {
     "give up": 0.05,  # a caller stops waiting for its append
     "stop": 0.03,  # a process is asked to end, and ends as it should
 }
-# What is mended by a takeover; never together with a Redis that forgot, which is not promised.
-AT_SPOOLS = {"spool lost": 0.03, "spool short": 0.03, "spool rotten": 0.03}
-SPOOL_SHARE = 0.15  # of all seeds
+# What a history meets once at most, and never together with a Redis that forgot, which is not promised.
+APART = {"spool lost": 0.03, "spool short": 0.03, "spool rotten": 0.03, "second writer": 0.1}
+APART_SHARE = 0.22  # of all seeds
 REDIS_FORGETS = frozenset({"redis tail", "redis empty"})
 KINDS = (*AT_STEPS, *AT_TIMES)
 CHANCE_MAX = 0.3
@@ -49,6 +50,7 @@ TROUBLE_SECONDS = 2.5
 # What belongs together is drawn together half of the time; else kinds are drawn as they come.
 THEMES = (
     ("kill", "power"),
+    ("relapse",),
     ("kill", "power", "disk full"),
     ("kill", "redis tail", "redis empty", "late request", "doubled request"),
     ("kill", "redis empty", "archive down", "lost reply", "doubled request"),
@@ -72,12 +74,12 @@ class Faults:
         self._now = now
         dice = random.Random(f"faults {plan.seed}")
         drawn = dice.choice(THEMES) if dice.random() < 0.5 else dice.sample(KINDS, dice.choice(KINDS_DRAWN))
-        spoiled = random.Random(f"spool {plan.seed}")
-        if spoiled.random() < SPOOL_SHARE:
-            drawn = [*(kind for kind in drawn if kind not in REDIS_FORGETS), spoiled.choice(list(AT_SPOOLS))]
+        apart = random.Random(f"apart {plan.seed}")
+        if apart.random() < APART_SHARE:
+            drawn = [*(kind for kind in drawn if kind not in REDIS_FORGETS), apart.choice(list(APART))]
         factor = dice.choice(FACTORS)
         self.kinds = frozenset(kind for kind in drawn if kind not in plan.without)
-        chances = {**AT_STEPS, **AT_TIMES, **AT_SPOOLS}
+        chances = {**AT_STEPS, **AT_TIMES, **APART}
         # Few kinds come more often, so that the rare ones are seen alone as well.
         more = factor * (3 if len(drawn) <= FEW_KINDS else 1)
         self._chance = {kind: chances[kind] * more for kind in self.kinds}

@@ -22,6 +22,7 @@ class Ledger:
         self.offered: set[bytes] = set()  # payloads that a writer was given
         self.archived: dict[str, int] = {}  # by stream, the last n behind which nothing is missing
         self.may_take_over = False  # nothing was done to the log that has to be mended so
+        self.forgotten: set[bytes] = set()  # entries that were on a disk, and are not any more
 
     def violated(self, what: str) -> Violation:
         """Give the error to raise, which is told at once: whoever it is raised in may take it for another."""

@@ -20,6 +20,7 @@ from tests.simulation.timeline import OWNER, Crashed, Handle, Job, Timeline, in_
 
 START_NS = 1_776_000_000 * 10**9
 RESTART_SECONDS = (0.05, 0.3, 2.0)
+RELAPSE_SECONDS = (0.1, 2.5)  # on both sides of a restart
 FREEZE_SECONDS = (0.1, 1.0, 4.0, 12.0, 25.0)  # on both sides of a lease's ten
 JUMP_SECONDS = (-3600, -30, -2, 2, 30, 3600)
 
@@ -165,7 +166,7 @@ class World:
         self.slowness = self.dice.choice((0.0003, 0.002, 0.02))
         self.interrupted = self.dice.choice((0.0, 0.0, 0.05, 0.3))  # how often a thread stands still between steps
         self.ends: list[str] = []  # how processes ended by themselves
-        self.may_halt = False  # nothing was done to the log that a person must mend
+        self.may_halt: frozenset[str] = frozenset()  # processes that what was done to the log may bring to a stop
         self._nobody = contextvars.copy_context()
 
     # ---- telling ------------------------------------------------------------------------------------------------
@@ -206,7 +207,7 @@ class World:
     def end_of(self, process: Process, error: BaseException) -> None:
         """Take notice of how a process ended by itself."""
         self.ends.append(f"{process.name}: {type(error).__name__}: {error}")
-        if isinstance(error, Halt) and not self.may_halt:
+        if isinstance(error, Halt) and process.name not in self.may_halt:
             self.violated(Violation(f"(halt) {self.ends[-1]}"))
         elif not isinstance(error, BahiError):
             self.violated(error)
@@ -218,6 +219,12 @@ class World:
     def disk_step(self) -> None:
         """Be the place before a step of the disk. Raises Crashed."""
         self.step(AT_DISK)
+        life = OWNER.get()
+        if isinstance(life, Life) and self.faults.happens("relapse"):
+            host = life.process.host
+            life.process.kill("killed, and worse is to come")
+            self.later(self.between(*RELAPSE_SECONDS), lambda: None if self.calm else self.cut_power(host))
+            raise Crashed
 
     def step(self, weight: float = 1.0) -> None:
         """Be the place between two steps of a process: here it may die. Raises Crashed."""
