@@ -31,6 +31,7 @@ ORDER = (
     "backfill",
     "replay",
     "rebuild",
+    "restored",
     "migrate",
     "sandbox",
     "ticks",

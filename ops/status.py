@@ -27,6 +27,7 @@ def troubles(facts: Facts) -> list[Finding]:
         *servers.redis(facts),
         *stores(facts),
         *projections.standing(facts, {}, 0.0),
+        *projections.went_back(facts),
         *projections.tables(facts),
         *access.feeds(facts),
         *_lagging(facts),

@@ -122,6 +122,10 @@ class NoMarks:
     async def mark(self, stream: str, projector: str, n: int) -> None:
         """Show nothing."""
 
+    async def marked(self, stream: str) -> dict[str, int]:  # noqa: ARG002  # the port's name
+        """Give nothing."""
+        return {}
+
 
 async def _repeat(tidy: Tidy) -> None:
     while True:

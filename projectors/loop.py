@@ -14,20 +14,22 @@ States of one pair (projector, stream):
 
 Failures. Redis or PostgreSQL away: wait and go on with the same rows in memory. The answer to a commit lost: the
 checkpoint tells whether it was made. A frozen process wakes after its lease: its epoch is old, its first statement
-moves 0 rows, it lets go. What is in memory and not committed is read again from the log.
+moves 0 rows, it lets go. What is in memory and not committed is read again from the log. The database went back to an
+older state: `projectors.setback`.
 """
 
 import asyncio
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from enum import Enum
-from typing import Protocol
 
 from events.event import Recorded
 from events.reader import Reader
 from projectors.lost import LostRows, lost_rows
 from projectors.projector import Projection, Projector
+from projectors.setback import Marks, look_back
 from runtime.clock import Clock
 from runtime.complaints import Complaints
 from runtime.errors import BadEvent, Halt, LeaseLost, Unreachable
@@ -62,14 +64,6 @@ class State(Enum):
     HOLDING = "holding"
     ISOLATING = "isolating"
     HALTED = "halted"
-
-
-class Marks(Protocol):
-    """Where positions are shown to operators."""
-
-    async def mark(self, stream: str, projector: str, n: int) -> None:
-        """Show a position. Raises Unreachable."""
-        ...
 
 
 class Progress:
@@ -186,6 +180,7 @@ class Loop:
         What the states do with errors is up to the caller: LeaseLost, Halt, Unreachable.
         """
         self._log.info("projector.holds", epoch=lease.epoch, n=lease.n)
+        await self._look_back(lease)
         self._renewed_at = self._clock.monotonic()
         while not self._stop.is_set():
             self._oldest_ns, self._lost = 0, []
@@ -197,7 +192,19 @@ class Loop:
                 await self._carry(lease, projector)
             except BadEvent as error:
                 await self._isolate(lease, error)
+        with suppress(Unreachable):  # what stands there when all is stopped tells whether the database goes back
+            await self._marks.mark(self.stream, self.projection.name, lease.n)
         await self._store.release(lease)
+
+    async def _look_back(self, lease: Lease) -> None:
+        """Before any work, see whether the database went back; without Redis there is nothing to do anyway."""
+        while not self._stop.is_set():
+            try:
+                await look_back(self._store, self._marks, lease, self.progress.n, self._clock.now_ns())
+                return
+            except Unreachable as error:
+                self._wait_for(error)
+                await self._stop.pause(ACQUIRE_SECONDS)
 
     async def _carry(self, lease: Lease, projector: Projector) -> None:
         """HOLDING and ISOLATING: read, absorb, commit, until the stop. Raises BadEvent."""

@@ -136,6 +136,12 @@ PROJECTOR_RETRIES = counter(
     "Times that a batch was tried again because a server did not answer",
     "projector",
 )
+PROJECTOR_SETBACKS = counter(
+    "bahi_projector_setbacks_total",
+    "Times that a checkpoint was found below where it had stood: the database went back; "
+    "if a person restored a backup, `bahi restored` has to follow",
+    "projector",
+)
 
 # --- Archive
 ARCHIVE_N = gauge(

@@ -125,6 +125,18 @@ class Store:
             if cursor.rowcount != 1:
                 raise _lost(lease, None)
 
+    async def raise_far(self, lease: Lease, now_ns: int) -> None:
+        """Raise the lease's epoch past any handed out before now: the database went back.
+
+        Raises LeaseLost, Unreachable.
+        """
+        async with self._reached(f"epoch of {lease.projector}") as connection:
+            held = {**_pair(lease), "epoch": lease.epoch, "now_us": now_ns // 1000}
+            row = await (await connection.execute(statements["raise_far"], held)).fetchone()
+        if row is None:
+            raise _lost(lease, None)
+        lease.epoch = row["epoch"]
+
     async def release(self, lease: Lease) -> None:
         """Let another owner have the pair at once."""
         async with self._reached(f"lease of {lease.projector}") as connection:

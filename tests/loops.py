@@ -29,6 +29,10 @@ class NoMarks:
     async def mark(self, stream: str, projector: str, n: int) -> None:
         """Show nothing."""
 
+    async def marked(self, stream: str) -> dict[str, int]:
+        """Give nothing."""
+        return {}
+
 
 class HastyClock(ManualClock):
     """A clock on which a second goes by whenever somebody looks at it: nothing lingers."""

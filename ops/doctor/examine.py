@@ -27,6 +27,8 @@ async def examine(settings: Settings) -> list[Finding]:
         *log.takeovers(settings.bahi_data_dir / "spool"),
         log.archiving(facts, settings),
         *projections.standing(facts, before, seconds),
+        *projections.went_back(facts),
+        *projections.raised(facts),
         *projections.lost(facts),
         *projections.tables(facts),
         *projections.parked(facts),

@@ -1,14 +1,18 @@
 """The way from the log into the tables: who holds what, who stands still, what could not be read."""
 
 from collections.abc import Iterator
+from datetime import datetime
 
 from ops.doctor.finding import Finding, good, note, wrong
 from ops.facts.gather import Facts
 from ops.facts.streams import ProjectorFacts, StreamFacts
 from projectors.catalogue import PROJECTIONS
+from runtime.calendar import IST
 from sql.owner import lives
 
 STILL_SECONDS = 5.0  # invariant 8: idle with n below the last id for so long is wrong
+
+RAISED_US_MAX = 24 * 3600 * 1_000_000  # a day after it everybody has heard
 
 Positions = dict[tuple[str, str], int]  # (projector, stream) -> n
 
@@ -67,6 +71,25 @@ def _standing(
         return wrong("projectors", f"{lag}; its owner {each.owner} is dead", "bahi project: it takes over at once")
     remedy = "read what that bahi project says: it may have halted, or wait for PostgreSQL"
     return wrong("projectors", f"{lag}; {each.owner} holds it", remedy)
+
+
+def went_back(facts: Facts) -> Iterator[Finding]:
+    """Look for checkpoints below where their projectors had stood: the consumer groups follow the commits."""
+    for stream in facts.streams:
+        for each in stream.projectors:
+            if each.marked > each.n > 0:
+                found = f"{each.projector} of {stream.stream} stood at {each.marked}, its checkpoint says {each.n}"
+                yield wrong("database", f"{found}: the database went back", "bahi restored")
+
+
+def raised(facts: Facts) -> Iterator[Finding]:
+    """Say when a database was found to have gone back, or was restored: then its epochs were raised to the time."""
+    epochs = [each.epoch for stream in facts.streams for each in stream.projectors]
+    newest_us = max(epochs, default=0)
+    if facts.now_ns // 1000 - newest_us < RAISED_US_MAX:
+        at = datetime.fromtimestamp(newest_us / 1e6, IST)
+        found = f"the database went back, or was restored, before {at:%d %b %H:%M} IST: positions were freed then"
+        yield note("database", found, "if bahi restored was not run after it, run it: it says what is missing")
 
 
 def lost(facts: Facts) -> Iterator[Finding]:

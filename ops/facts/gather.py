@@ -1,6 +1,7 @@
 """All facts at once."""
 
 import asyncio
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -25,6 +26,8 @@ from sql.facts import DatabaseFacts
 ARCHIVE_SECONDS_MAX = 5.0  # for the first answer of the archive: who looks waits no longer, and sees the rest
 RECENT = timedelta(days=1)  # a loss of feed that began within this counts as recent
 TICKS = "ticks-"
+
+Marks = Mapping[str, Mapping[str, int]]  # of each stream, by projector
 
 
 class Server(msgspec.Struct):
@@ -91,11 +94,13 @@ async def gather(settings: Settings, clock: Clock) -> Facts:
         url=holder.url if holder else None,
         processes=processes(settings.bahi_data_dir),
         redis=await _redis(ready.redis_url),
-        database=await _database(ready.database_url, now_ns),
+        database=DatabaseServer(),
     )
     log = RedisLog.connect(ready.redis_url) if facts.redis.facts and ready.redis_url else None
     try:
-        await _look(facts, settings, log)
+        marks = await _marks(facts, log) if log else {}  # before the checkpoints, which they follow
+        facts.database = await _database(ready.database_url, now_ns)
+        await _look(facts, settings, log, marks)
     finally:
         if log:
             await log.close()
@@ -137,7 +142,16 @@ async def _archive(facts: Facts, settings: Settings) -> Archive | None:
     return archive
 
 
-async def _look(facts: Facts, settings: Settings, log: RedisLog | None) -> None:
+async def _marks(facts: Facts, log: RedisLog) -> Marks:
+    """Give where the consumer groups of all streams stand."""
+    try:
+        return {stream: await log.marked(stream) for stream in await log.streams()}
+    except Unreachable as error:
+        facts.trouble.append(_said(error))
+        return {}
+
+
+async def _look(facts: Facts, settings: Settings, log: RedisLog | None, marks: Marks) -> None:
     """Look at the streams, with whatever answers."""
     try:
         archive = await _archive(facts, settings)
@@ -145,7 +159,7 @@ async def _look(facts: Facts, settings: Settings, log: RedisLog | None) -> None:
         for name in await stores.names():
             stream = await stores.look(name)
             facts.streams.append(stream)
-            await _add_projectors(facts, stores, stream)
+            await _add_projectors(facts, stores, stream, marks.get(name, {}))
             if name.startswith(TICKS):
                 feed = await stores.feed(name, stream.redis_last or 0)
                 facts.feeds.append(_with_instruments(feed, settings.bahi_data_dir))
@@ -157,13 +171,14 @@ def _said(error: BahiError) -> str:
     return f"wanted {error.wanted}; found {error.found}; {error.remedy}"
 
 
-async def _add_projectors(facts: Facts, stores: Stores, stream: StreamFacts) -> None:
+async def _add_projectors(facts: Facts, stores: Stores, stream: StreamFacts, marks: Mapping[str, int]) -> None:
     pairs = facts.database.facts.pairs if facts.database.facts else []
     for pair in pairs:
         if pair.stream == stream.stream:
             lag = await stores.lag_seconds(stream.stream, pair.n, stream.last)
+            behind, shown = max(0, stream.last - pair.n), marks.get(pair.projector, 0)
             stream.projectors.append(
-                ProjectorFacts(pair.projector, pair.n, max(0, stream.last - pair.n), lag, pair.held, pair.owner)
+                ProjectorFacts(pair.projector, pair.n, behind, lag, pair.held, pair.owner, pair.epoch, shown)
             )
 
 

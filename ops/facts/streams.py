@@ -19,7 +19,10 @@ SILENT_SECONDS = 5.0  # a beat comes once a second; invariant 8 gives an idle st
 
 
 class ProjectorFacts(msgspec.Struct, frozen=True):
-    """A projector on a stream. lag_seconds: how long ago its next event was received; owner: `host:pid:start`."""
+    """A projector on a stream. lag_seconds: how long ago its next event was received; owner: `host:pid:start`.
+
+    marked: where its consumer group in Redis stood before the checkpoint was read, 0 where there is none.
+    """
 
     projector: str
     n: int
@@ -27,6 +30,8 @@ class ProjectorFacts(msgspec.Struct, frozen=True):
     lag_seconds: float
     held: bool
     owner: str | None
+    epoch: int = 0
+    marked: int = 0
 
 
 class StreamFacts(msgspec.Struct):

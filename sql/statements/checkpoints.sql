@@ -37,6 +37,25 @@ where projector = %(projector)s and stream = %(stream)s and epoch = %(epoch)s
 -- fence_checkpoints: raise the epochs of all who read a stream, so that what they hold in memory is never committed
 select reader, reached from fence_stream(%(stream)s)
 
+-- raise_far: a database went back: put an owner's epoch past any that was handed out before (projectors/setback.py)
+update projection_checkpoints
+set epoch = greatest(epoch + 1, %(now_us)s, (extract(epoch from clock_timestamp()) * 1000000)::bigint)
+where projector = %(projector)s and stream = %(stream)s and epoch = %(epoch)s
+returning epoch
+
+-- projected_or_numbered: all streams of which there may be rows
+select stream from projection_checkpoints union select stream from streams order by stream
+
+-- end_owners: end the sessions of all owners in this database, with the transactions that they may be frozen in
+select pg_terminate_backend(pid) from pg_stat_activity
+where datname = current_database() and pid <> pg_backend_pid() and application_name ~ ':[0-9]+:[0-9]+:[0-9]+$'
+
+-- raise_all_far: put the epochs of all pairs past any that was handed out before, and free them for whoever comes first
+update projection_checkpoints
+set epoch = greatest(epoch + 1, %(now_us)s, (extract(epoch from clock_timestamp()) * 1000000)::bigint),
+    owner = null, lease_until = '-infinity'
+returning projector, stream, n, epoch
+
 -- note_lost_rows: a projector met a takeover that gave up events of which it had made rows
 insert into lost_rows (projector, stream, n, lost) values (%(projector)s, %(stream)s, %(n)s, %(lost)s)
 on conflict (projector, stream, n) do nothing

@@ -93,5 +93,9 @@ class SimulatedLog:
     async def mark(self, stream: str, projector: str, n: int) -> None:
         """Show nobody."""
 
+    async def marked(self, stream: str) -> dict[str, int]:
+        """Show nothing: a simulated database never goes back."""
+        return {}
+
     async def _ask(self, what: str, work: Callable[[], Awaitable[T]]) -> T:
         return await self._world.call(self._server, what, work)
