@@ -83,6 +83,7 @@ class Store:
     async def acquire(self, projector: str, stream: str) -> Lease | None:
         """Take a pair over, raising its epoch, or give None while another owner holds it. Raises Unreachable."""
         pair = {"projector": projector, "stream": stream}
+        self._stream_ids.clear()  # a database that went back may have given the numbers away
         async with self._reached(f"lease of {projector} on {stream}") as connection:
             found = await (await connection.execute(statements["read_checkpoint"], pair)).fetchone()
             if found is None:  # asked before: adding would wait for a transaction that holds the row
@@ -192,6 +193,7 @@ class Store:
     async def close(self) -> None:
         """Close the connection; the next call opens another."""
         connection, self._connection = self._connection, None
+        self._stream_ids.clear()
         if connection is not None:
             await connection.close()
 

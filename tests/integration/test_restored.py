@@ -269,6 +269,24 @@ async def test_what_neither_redis_nor_the_archive_has_is_wrong(ready: Settings, 
     assert f"n = {before + 1}" in restored.shown(report)
 
 
+async def test_a_stream_has_the_number_of_the_database_that_is_there(database_url: str, backup: Backup) -> None:
+    backup.take()
+    store = Store(database_url)
+    lease = await store.acquire(TICKS.name, STREAM)
+    assert lease
+    async with store.begin(lease, 1) as rows:
+        assert rows.stream_id == 1
+    backup.restore()
+    await ask(database_url, "insert into streams (stream) values ('another')")
+    with pytest.raises(Unreachable):  # the session is gone
+        await store.acquire(TICKS.name, STREAM)
+    lease = await store.acquire(TICKS.name, STREAM)
+    assert lease
+    async with store.begin(lease, 1) as rows:
+        assert await rows.run("stream_number", {"stream": STREAM}) == [{"stream_id": rows.stream_id}]
+    await store.close()
+
+
 async def test_a_rebuild_that_was_under_way_begins_again(ready: Settings, log: SmallLog, database_url: str) -> None:
     site = Site(database_url, TICKS.name, TICKS.tables, TICKS.version)
     await site.enter()
