@@ -1,7 +1,10 @@
 """The application: routes, what they are given, how errors are answered; the door around all of it."""
 
+from collections.abc import Sequence
+
 from litestar import Litestar
 from litestar.di import Provide
+from litestar.handlers import HTTPRouteHandler
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
@@ -37,11 +40,14 @@ ROUTES = [
     status.read_status,
 ]
 
+# What a replay's server has beside the tick socket: nothing that asks the tables or writes.
+REPLAY_ROUTES = [health.health, latest.latest_of_many, latest.latest_of_one, session.make_ticket]
+
 DESCRIPTION = """The HTTP interface of Bahi. Errors are `{"detail": ...}` with the status that fits; lists are paged by
 `cursor` and `next`; times are ISO 8601 with offset. `WS /api/ws/ticks` streams live ticks: see docs/api.md."""
 
 
-def create_app(parts: Parts) -> Door:
+def create_app(parts: Parts, routes: Sequence[HTTPRouteHandler] = ROUTES) -> Door:
     """Give the whole application, as ASGI; `parts` are run by whoever serves it (see `api.server`)."""
     given: dict[str, object] = {
         "codes": parts.codes,
@@ -55,7 +61,7 @@ def create_app(parts: Parts) -> Door:
         "watch": parts.watch,
     }
     inside = Litestar(
-        ROUTES,
+        routes,
         dependencies={name: _always(part) for name, part in given.items()},
         exception_handlers=answers.HANDLERS,
         openapi_config=_openapi(),

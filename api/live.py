@@ -10,6 +10,8 @@ two of them the hub stands at one position in all streams: that is the cursor.
     new stream  found within DISCOVER_SECONDS, read from its beginning: nobody's cursor can lie in it yet
     log away    reads are tried for ever; prices stay, `stale` says so
     hole        the log cannot give the next event: the stream is taken up at its end, clients are told
+
+A replay (`ops/replay/to_live.py`) does not `run` the hub: it takes streams up where it begins, and gives the batches.
 """
 
 import asyncio
@@ -58,6 +60,7 @@ class Live:
         self._reader = reader
         self._clock = clock
         self._moved = asyncio.Event()
+        self._counted = asyncio.Event()
 
     @property
     def position(self) -> Position:
@@ -92,13 +95,19 @@ class Live:
         if self.found_streams.is_set():
             found = [Feed(name, 0, self._clock) for name in names]
         else:
-            found = [await self._look_back(name) for name in names]
+            found = [await self._look_back(name, await self._reader.last(name)) for name in names]
         self.feeds.update({feed.stream: feed for feed in found})
         return [(feed.stream, feed.n) for feed in found]
 
-    async def _look_back(self, stream: str) -> Feed:
-        """Learn prices and the feed's state from the stream's last events; give the feed, standing at its end."""
-        last = await self._reader.last(stream)
+    async def take_up(self, position: Position) -> None:
+        """Stand behind these events, and know prices and states as the last of them tell. Raises Unreachable."""
+        for stream, n in position.items():
+            self.feeds[stream] = await self._look_back(stream, n)
+        self.found_streams.set()
+        self._tell(None)
+
+    async def _look_back(self, stream: str, last: int) -> Feed:
+        """Learn prices and the feed's state from the stream's events up to `last`; give the feed, standing there."""
         feed = Feed(stream, last, self._clock)
         after = max(0, last - LOOK_BACK_EVENTS)
         while after < last:
@@ -123,7 +132,7 @@ class Live:
                 self._tell(None)
                 backoff.reset()
                 if batch:
-                    self._take(batch)
+                    self.take(batch)
                     n = batch[-1].n
                     await asyncio.sleep(0 if len(self.viewers) >= CROWD_CLIENTS else PACE_SECONDS)
             except Unreachable as error:
@@ -145,8 +154,8 @@ class Live:
                 return last
         return n
 
-    def _take(self, batch: list[Recorded]) -> None:
-        """Take a batch in: prices, the feed's state, the clients. Waits for nothing."""
+    def take(self, batch: list[Recorded]) -> None:
+        """Take events of one stream in: prices, the feed's state, the clients. Waits for nothing."""
         ticks = decode(batch).ticks
         self.feeds[batch[0].stream].take(batch, ticks, self.prices.put(ticks))
         self._house.show(ticks, self.cursor)
@@ -174,13 +183,32 @@ class Live:
         """Show these instruments to a client from the next batch on."""
         self.viewers.add(viewer)
         self._house.seat(viewer, tokens, depth)
-        metrics.LIVE_CLIENTS.set(len(self.viewers))
+        self._count()
 
     def leave(self, viewer: Viewer) -> None:
         """Forget a client."""
         self._house.unseat(viewer)
         self.viewers.discard(viewer)
+        viewer.leave()
+        self._count()
+
+    def _count(self) -> None:
         metrics.LIVE_CLIENTS.set(len(self.viewers))
+        counted, self._counted = self._counted, asyncio.Event()
+        counted.set()
+
+    async def gathered(self, clients: int) -> bool:
+        """Wait until so many clients have subscribed; say whether they had to be waited for."""
+        waited = False
+        while sum(bool(viewer.tokens) for viewer in self.viewers) < clients:
+            waited = True
+            await self._counted.wait()
+        return waited
+
+    async def taken(self) -> None:
+        """Wait until every client that is still there has got what it was offered."""
+        for viewer in list(self.viewers):
+            await viewer.caught_up()
 
     async def moved(self, seconds: float) -> bool:
         """Wait until the next batch was taken, at most `seconds`; say whether one was."""

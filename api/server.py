@@ -47,9 +47,7 @@ async def run(settings: Settings, stop: Stop) -> None:
     port.refuse_taken("API_PORT", settings.api_host, settings.api_port)
     log = RedisLog.connect(settings.redis_url)
     parts = parts_module.make(settings, log)
-    made = await asyncio.to_thread(parts.keys.load)
-    if made:
-        sys.stderr.write(f"bahi: the administrator's key of the API, made now and kept in the vault: {made}\n")
+    await load_key(parts)
     await parts.tables.open()
     try:
         await serve(parts, stop)
@@ -58,28 +56,43 @@ async def run(settings: Settings, stop: Stop) -> None:
         await log.close()
 
 
+async def load_key(parts: Parts) -> None:
+    """Read the administrator's key; where there is none, one is made, and printed this one time."""
+    made = await asyncio.to_thread(parts.keys.load)
+    if made:
+        sys.stderr.write(f"bahi: the administrator's key of the API, made now and kept in the vault: {made}\n")
+
+
 async def serve(parts: Parts, stop: asyncio.Event) -> None:
     """Run the parts and the server over them until the stop."""
-    door = create_app(parts)
-    server = _server(door, parts.settings)
     async with asyncio.TaskGroup() as tasks:
         behind = [
             tasks.create_task(parts.live.run()),
             tasks.create_task(seed(parts.tables, parts.live.prices)),
-            tasks.create_task(_reload_keys(parts)),
+            tasks.create_task(reload_keys(parts)),
         ]
         requests = tasks.create_task(parts.requests.run(stop))
-        serving = tasks.create_task(server.serve())
-        _log.info("serving", host=parts.settings.api_host, port=parts.settings.api_port)
+        await listen(create_app(parts), parts, stop)
+        await requests
+        for task in behind:
+            task.cancel()
+
+
+async def listen(door: Door, parts: Parts, stop: asyncio.Event) -> None:
+    """Serve what is behind the door until the stop; live connections are told to end before the server does."""
+    server = _server(door, parts.settings)
+    serving = asyncio.ensure_future(server.serve())
+    _log.info("serving", host=parts.settings.api_host, port=parts.settings.api_port)
+    try:
         await _first_of(serving, stop)
         parts.closing.set()
         await door.tick_socket.drained(CLOSE_SECONDS_MAX)
         server.stop()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(serving, STOP_SECONDS_MAX)
-        await requests
-        for task in behind:
-            task.cancel()
+            await asyncio.wait_for(asyncio.shield(serving), STOP_SECONDS_MAX)
+    finally:
+        serving.cancel()
+        await asyncio.gather(serving, return_exceptions=True)
 
 
 def _server(door: Door, settings: Settings) -> Server:
@@ -101,7 +114,8 @@ async def _first_of(serving: asyncio.Task[None], stop: asyncio.Event) -> None:
     stopping.cancel()
 
 
-async def _reload_keys(parts: Parts) -> None:
+async def reload_keys(parts: Parts) -> None:
+    """Take a new key of the vault for as long as it runs."""
     while True:
         await asyncio.sleep(KEY_RELOAD_SECONDS)
         await asyncio.to_thread(parts.keys.load)

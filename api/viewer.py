@@ -61,6 +61,8 @@ class Viewer:
         self._queued_bytes = 0
         self._skipped = 0
         self._wake = asyncio.Event()
+        self._eased = asyncio.Event()  # set when less waits than before
+        self._gone = False
 
     def offer(self, batch: Batch) -> None:
         """Take one message for the client; never waits."""
@@ -132,17 +134,37 @@ class Viewer:
             self._fly(self._dequeue())
             if self._window_full():
                 await self._landed()
+        self._eased.set()
 
     async def _landed(self) -> None:
         """Wait until the last message handed over is written; those before it are then too."""
         flying, self._flying = self._flying, None
         if flying is not None:
-            await _written(flying)
+            await self._written(flying)
         self._flown = self._flown_bytes = 0
 
     async def say(self, text: str) -> None:
         """Write a message now, behind those handed over before. Raises Gone."""
-        await _written(self._send(text))
+        await self._written(self._send(text))
+
+    async def _written(self, sending: Awaitable[None]) -> None:
+        try:
+            async with asyncio.timeout(SEND_SECONDS_MAX):
+                await sending
+        except (OSError, RuntimeError, TimeoutError) as error:
+            self.leave()
+            raise Gone(f"{type(error).__name__}: {error}") from error
+
+    def leave(self) -> None:
+        """Be waited for by nobody any more."""
+        self._gone = True
+        self._eased.set()
+
+    async def caught_up(self) -> None:
+        """Wait until nothing is queued or being replayed for the client, or nobody is there any more."""
+        while (self._queue or self._skipped or self.catching) and not self._gone:
+            self._eased.clear()
+            await self._eased.wait()
 
     def hold(self) -> None:
         """Begin CATCHING: from here on, what is offered is held."""
@@ -154,11 +176,3 @@ class Viewer:
         """Go LIVE: what was held goes out, in order."""
         self.catching = False
         self._wake.set()
-
-
-async def _written(sending: Awaitable[None]) -> None:
-    try:
-        async with asyncio.timeout(SEND_SECONDS_MAX):
-            await sending
-    except (OSError, RuntimeError, TimeoutError) as error:
-        raise Gone(f"{type(error).__name__}: {error}") from error

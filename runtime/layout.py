@@ -4,7 +4,7 @@
     archive/<stream>/   closed segments, for ever (unless ARCHIVE_URL says another place)
     secrets/            the vault
     run/                <process>.pid, locked while the process lives, and <process>.prom, its metrics
-    sandbox/            what the sandbox exchange sent
+    sandbox/, replay/   what the sandbox exchange sent, of its own and of a recording
     postgres/, redis/   embedded servers; tools/ holds the binaries that they need
     VERSION             the version of this layout
 

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ops.sandbox import wire
+from ops.sandbox.frames import Frames
 from ops.sandbox.journal import Journal
 from ops.sandbox.mischief import Mischief
 from ops.sandbox.stage import Stage
@@ -84,12 +85,31 @@ class Connection:
 
     async def deliver(self, part: Part) -> int:
         """Send these rows as far as they are wanted, in order, when there is room; give how many were sent."""
-        while not self.closing and not self.has_room():  # aiohttp keeps the transport's own signal
-            await asyncio.sleep(ROOM_CHECK_SECONDS)
-        if self.closing:
+        if not await self._room():
             return 0
         wanted = self.subscriptions.lengths(part.which)
         return self._send(part.bodies, np.minimum(wanted, part.lengths))
+
+    async def relay(self, frames: Frames) -> int:
+        """Send recorded messages as far as they are wanted, in order, when there is room; give how many packets.
+
+        A message of which all is wanted goes out as it was recorded, byte by byte, also where it was cut.
+        """
+        if not self.subscriptions.modes or not await self._room():
+            return 0
+        lengths = self.subscriptions.lengths(frames.which)
+        payloads = frames.wanted(lengths)
+        packets = [len(wire.split(payload)) for payload in payloads]
+        messages = self.mischief.spoil(wire.frame(payloads, packets, [0] * len(payloads)))
+        if messages.starts:
+            self._hand_over(messages)
+        return int(np.count_nonzero(lengths))
+
+    async def _room(self) -> bool:
+        """Wait for room; say whether there is still somebody."""
+        while not self.closing and not self.has_room():  # aiohttp keeps the transport's own signal
+            await asyncio.sleep(ROOM_CHECK_SECONDS)
+        return not self.closing
 
     def beat(self) -> None:
         """Send a heartbeat where nothing was sent for a second."""

@@ -13,15 +13,18 @@ from ops.sandbox.faults import Fault, Faults
 from ops.sandbox.feed import MarketFeed
 from ops.sandbox.hub import Hub
 from ops.sandbox.playback import Playback
+from ops.sandbox.recording import Screening
 from ops.sandbox.session import API_KEY, Sessions
 
 TEXT_BYTES_MAX = 65_535  # what a websocket header of 16 bits can say
+
+Feed = MarketFeed | Playback | Screening
 
 
 class Control:
     """Answers below /sandbox, to loopback peers only."""
 
-    def __init__(self, hub: Hub, feed: MarketFeed | Playback, sessions: Sessions, folder: Path) -> None:
+    def __init__(self, hub: Hub, feed: Feed, sessions: Sessions, folder: Path) -> None:
         """Control `hub`; `folder` is where the journal lies."""
         self._feed = feed
         self._faults = Faults(hub, sessions)
@@ -72,6 +75,9 @@ class Control:
     def _playing(self) -> dict[str, object]:
         if isinstance(self._feed, Playback):
             done = {"rows": len(self._feed.tape), "played": self._feed.played, "sent": self._feed.sent}
+            return {"tape": {**done, "done": self._feed.done.is_set()}}
+        if isinstance(self._feed, Screening):
+            done = {"rows": self._feed.stage.recording.packets, "played": self._feed.played, "sent": self._feed.sent}
             return {"tape": {**done, "done": self._feed.done.is_set()}}
         return {"market": {"seed": self._feed.market.seed, "ticks_per_second": self._feed.rate}}
 

@@ -1,8 +1,7 @@
 """Plays a tape to its audience: all rows in order, as recorded, faster, or as fast as the clients take them.
 
-It starts when the clients together have subscribed to all of the tape and set a mode for each instrument, or when
-they have subscribed to some of it and asked for nothing new for AUDIENCE_SECONDS. It waits while nobody listens, and
-for the slowest client: no row is skipped. An instrument that nobody has subscribed to is silent, as on the real feed.
+It starts when its audience has gathered (`ops/sandbox/audience.py`). It waits while nobody listens, and for the slowest
+client: no row is skipped. An instrument that nobody has subscribed to is silent, as on the real feed.
 """
 
 import asyncio
@@ -10,11 +9,11 @@ import time
 
 import numpy as np
 
+from ops.sandbox.audience import Audience
 from ops.sandbox.hub import Hub
 from ops.sandbox.tape import Tape
 from runtime.errors import SettingError
 
-AUDIENCE_SECONDS = 1.0
 BATCH_ROWS = 1_000  # at full speed; 100 messages, 186 KB
 STEP_SECONDS = 0.02  # between batches at a given speed
 MAX = "max"
@@ -32,13 +31,13 @@ class Playback:
         self.sent = 0
         self.done = asyncio.Event()
         self._hub = hub
+        self._audience = Audience(hub, tape)
 
     async def run(self) -> None:
         """Play to the end."""
         started, first = 0.0, 0
         while self.played < len(self.tape):
-            if not self._audience():
-                await self._gather()
+            if await self._audience.gathered():
                 # The tape stood still meanwhile: it goes on from where it was.
                 started, first = time.monotonic(), int(self.tape.rows.due_ns[self.played])
             end = self._due(started, first)
@@ -48,11 +47,11 @@ class Playback:
         self.done.set()
 
     async def _play(self, end: int) -> None:
-        while self.played < end and self._audience():
+        while self.played < end and self._audience.is_there():
             batch_end = min(end, self.played + BATCH_ROWS)
             part = self.tape.part(self.played, batch_end)
             sent = sum(await asyncio.gather(*(c.deliver(part) for c in self._hub)))
-            if not sent and not self._audience():
+            if not sent and not self._audience.is_there():
                 return  # the last client left before it got these
             self.played, self.sent = batch_end, self.sent + sent
             await asyncio.sleep(0)
@@ -63,28 +62,6 @@ class Playback:
             return len(self.tape)
         reached = first + (time.monotonic() - started) * self.speed * SECOND_NS
         return int(np.searchsorted(self.tape.rows.due_ns, reached, side="right"))
-
-    def _audience(self) -> bool:
-        return any(connection.subscriptions.modes for connection in self._hub)
-
-    async def _gather(self) -> None:
-        """Wait until the clients have asked for what they want."""
-        while True:
-            self._hub.changed.clear()
-            if self._complete():
-                return
-            try:
-                async with asyncio.timeout(AUDIENCE_SECONDS):
-                    await self._hub.changed.wait()
-            except TimeoutError:
-                if self._audience():
-                    return
-
-    def _complete(self) -> bool:
-        settled: set[int] = set()
-        for connection in self._hub:
-            settled |= connection.subscriptions.settled
-        return settled >= self.tape.places.keys()
 
 
 def read_speed(text: str) -> float | None:

@@ -6,6 +6,7 @@ length are left out. A segment holds no names: instruments that the sandbox know
 their token.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,6 @@ from runtime.errors import BahiError, SettingError
 SUFFIX = segment.SUFFIX
 FRAME = "kite.frame.v1"
 SECOND_NS = 1_000_000_000
-KNOWN_LENGTHS = frozenset(wire.LENGTHS.ravel().tolist()) - {0}
 EXCHANGES = {number: name for name, number in wire.SEGMENTS.items()}
 SEED = 1  # only names are taken from the market, and these hardly depend on it
 
@@ -39,9 +39,13 @@ def read(path: Path) -> Tape:
     tokens, place = np.unique(words[:, Field.TOKEN], return_inverse=True)
     at_ns = np.array(times)
     rows = _rows(place, words, lengths, at_ns)
-    known = {i.instrument_token: i for i in Market(SEED, times[0]).instruments}
-    listed = [known.get(token) or _nameless(token) for token in tokens.tolist()]
-    return Tape(listed, rows, lambda first, end: _drawn(bodies, first, end))
+    return Tape(listed(tokens.tolist(), times[0]), rows, lambda first, end: _drawn(bodies, first, end))
+
+
+def listed(tokens: Sequence[int], at_ns: int) -> list[Instrument]:
+    """Give instruments by their tokens: under their names where the sandbox's market of that time has them."""
+    known = {i.instrument_token: i for i in Market(SEED, at_ns).instruments}
+    return [known.get(token) or _nameless(token) for token in tokens]
 
 
 def _packets(path: Path) -> tuple[list[bytes], list[int]]:
@@ -50,7 +54,7 @@ def _packets(path: Path) -> tuple[list[bytes], list[int]]:
     times: list[int] = []
     for recorded in _events(path):
         if recorded.type == FRAME:
-            found = [packet for packet in wire.split(recorded.payload) if len(packet) in KNOWN_LENGTHS]
+            found = [packet for packet in wire.split(recorded.payload) if len(packet) in wire.KNOWN_LENGTHS]
             packets += found
             times += [recorded.at_ns] * len(found)
     return packets, times

@@ -10,7 +10,7 @@ import msgspec
 from aiohttp import web
 
 from ops.sandbox import csv_tape, history, segment_tape
-from ops.sandbox.control import Control
+from ops.sandbox.control import Control, Feed
 from ops.sandbox.envelope import wrap_errors
 from ops.sandbox.feed import MarketFeed
 from ops.sandbox.hub import Hub
@@ -18,6 +18,7 @@ from ops.sandbox.journal import Journal
 from ops.sandbox.limits import Limits
 from ops.sandbox.market import Market
 from ops.sandbox.playback import Playback, read_speed
+from ops.sandbox.recording import Recording, RecordingStage, Screening
 from ops.sandbox.rest import Rest
 from ops.sandbox.session import Sessions
 from ops.sandbox.socket import Socket
@@ -44,8 +45,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
     folder: of its files; port: 0 takes a free one, which <folder>/port then names; seed: of the generated market;
     rate: ticks a second over all instruments, None is 1.5 for each; instruments: how many, None is the usual list;
-    tape, speed: play recorded ticks instead; limits: whether Kite's limits of requests and connections are enforced;
-    redirect_url: where a login leads to.
+    tape, speed: play recorded ticks instead; recording: play this one, which has a speed of its own; limits: whether
+    Kite's limits of requests and connections are enforced; redirect_url: where a login leads to.
     """
 
     folder: Path
@@ -55,6 +56,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     instruments: int | None = None
     tape: Path | None = None
     speed: str = "1"
+    recording: Recording | None = None
     limits: bool = True
     redirect_url: str = "http://127.0.0.1:8000/"
 
@@ -105,7 +107,9 @@ class Exchange:
             tasks.create_task(self.feed.run())
             tasks.create_task(self.hub.beat())
 
-    def _feed(self) -> MarketFeed | Playback:
+    def _feed(self) -> Feed:
+        if isinstance(self.stage, RecordingStage):
+            return Screening(self.stage, self.hub)
         if isinstance(self.stage, Tape):
             return Playback(self.stage, self.hub, self.options.speed)
         return MarketFeed(self.stage, self.hub, self.options.rate)
@@ -113,6 +117,8 @@ class Exchange:
     def _history(self, place: int, ask: history.Asked) -> list[history.Candle]:
         if isinstance(self.feed, Playback):
             return history.of_tape(self.feed.tape, place, ask, self.feed.played)
+        if isinstance(self.feed, Screening):
+            return []  # what was played is not kept
         return history.of_market(self.feed.market, place, ask, self._opened_ns, time.time_ns())
 
     def _app(self) -> web.Application:
@@ -126,7 +132,9 @@ class Exchange:
         return app
 
 
-def _stage(options: Options) -> Market | Tape:
+def _stage(options: Options) -> Market | Tape | RecordingStage:
+    if options.recording is not None:
+        return RecordingStage(options.recording)
     if options.tape is None:
         return Market(options.seed, time.time_ns(), options.instruments)
     if options.tape.suffix == segment_tape.SUFFIX:

@@ -33,7 +33,7 @@ DEPTH_LEVELS = 5
 MESSAGE_PACKETS_MAX = 352
 SHORT_BYTES_MAX = 125  # RFC 6455: up to here the length stands in the second byte
 BINARY_FINAL, TEXT_FINAL = 0x82, 0x81
-LENGTH_16 = 126
+LENGTH_16, LENGTH_64 = 126, 127  # in the second byte: the length stands in the next two, or eight
 HEARTBEAT = b"\x00"
 HEARTBEAT_WIRE = bytes((BINARY_FINAL, len(HEARTBEAT))) + HEARTBEAT
 
@@ -100,6 +100,7 @@ class Oddity(IntFlag):
 LENGTHS: Ints = np.array(
     [[0, LTP_BYTES, QUOTE_BYTES, FULL_BYTES], [0, LTP_BYTES, INDEX_QUOTE_BYTES, INDEX_FULL_BYTES]], dtype=np.int64
 )
+KNOWN_LENGTHS = frozenset(LENGTHS.ravel().tolist()) - {0}
 
 
 class Messages(NamedTuple):
@@ -187,12 +188,15 @@ def text(payload: bytes) -> bytes:
 
 
 def _header(kind: int, size: int) -> bytes:
-    assert size < 1 << 16, "a longer message needs another websocket header"
-    return bytes((kind, size)) if size <= SHORT_BYTES_MAX else bytes((kind, LENGTH_16, size >> 8, size & 0xFF))
+    if size <= SHORT_BYTES_MAX:
+        return bytes((kind, size))
+    if size < 1 << 16:
+        return bytes((kind, LENGTH_16)) + size.to_bytes(2, "big")
+    return bytes((kind, LENGTH_64)) + size.to_bytes(8, "big")
 
 
 def frame(payloads: list[bytes], packets: list[int], oddities: list[int]) -> Messages:
-    """Put websocket headers before payloads of any content, each shorter than 65,536 bytes."""
+    """Put websocket headers before payloads of any content and length."""
     wire, starts, ends = bytearray(), [], []
     for payload in payloads:
         wire += _header(BINARY_FINAL, len(payload))

@@ -1,0 +1,1 @@
+"""Replays: the same events in the same order, to whoever they are played."""
