@@ -13,13 +13,13 @@ ROOM_BYTES = 256 * 1024
 
 
 @contextlib.contextmanager
-def small_disk(parent: Path) -> Iterator[Path]:
-    """Yield a folder on a disk of its own with ROOM_BYTES of room; skip the test where that is not allowed."""
+def small_disk(parent: Path, name: str | None = None, room_bytes: int = ROOM_BYTES) -> Iterator[Path]:
+    """Yield a folder on a disk of its own with little room; skip the test where that is not allowed."""
     if os.geteuid() != 0:
         pytest.skip("only root can mount a small disk")
-    folder = parent / f"small-{uuid.uuid4().hex[:8]}"
+    folder = parent / (name or f"small-{uuid.uuid4().hex[:8]}")
     folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={ROOM_BYTES}", "tmpfs", str(folder)]
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={room_bytes}", "tmpfs", str(folder)]
     made = subprocess.run(mount, capture_output=True, text=True, check=False)
     if made.returncode != 0:
         pytest.skip(f"this machine mounts no small disk: {made.stderr.strip()}")

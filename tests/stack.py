@@ -17,11 +17,11 @@ import redis
 
 from ops.embedded import postgres
 from ops.embedded import redis as embedded_redis
-from ops.embedded.server import Server
+from ops.embedded.server import Server, start
 from ops.embedded.spawn import spawn
 from tests.patience import PATIENCE_SECONDS
 from tests.ports import free_port
-from tests.servers import TOOLS
+from tests.servers import TOOLS, with_database
 
 LOOK_SECONDS = 0.05
 TICK_STREAM = "ticks-sandbox-1"
@@ -37,6 +37,7 @@ class Stack:
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self._settings = {name: str(value) for name, value in settings.items()}
         self._logs = data_dir / "logs"
+        self._database: str | None = None  # the server's own until another one is used
 
     def __enter__(self) -> Self:
         self._logs.mkdir(parents=True, exist_ok=True)
@@ -59,7 +60,15 @@ class Stack:
     @property
     def database_url(self) -> str:
         """Return the URL of the tables."""
-        return self.servers["postgres"].url
+        url = self.servers["postgres"].url
+        return with_database(url, self._database) if self._database else url
+
+    def use_database(self, name: str) -> None:
+        """Make an empty database on the same server, with tables, and have it used from now on."""
+        with psycopg.connect(self.database_url, autocommit=True) as connection:
+            connection.execute(f"create database {name}".encode())
+        self._database = name
+        self.run("migrate")
 
     def environment(self) -> dict[str, str]:
         """Return what every process is started with."""
@@ -97,10 +106,13 @@ class Stack:
             timeout=PATIENCE_SECONDS * 4,
         )
 
-    def start(self, name: str, *words: str) -> None:
-        """Start a process; `words` are more arguments. A second one of a kind has a number behind its name."""
+    def start(self, name: str, *words: str, command: list[str] | None = None) -> None:
+        """Start a process; `words` are more arguments. A second one of a kind has a number behind its name.
+
+        command: what is run in place of Bahi's own.
+        """
         with (self._logs / f"{name}.log").open("ab") as log:
-            words_of = self.command(name.rstrip("0123456789"), *words)
+            words_of = command or self.command(name.rstrip("0123456789"), *words)
             self.processes[name] = spawn(words_of, death_signal=signal.SIGKILL, output=log, environ=self.environment())
 
     def start_all(self, *words: str) -> None:
@@ -112,6 +124,16 @@ class Stack:
         """End a process as a power cut would."""
         self.processes[name].kill()
         self.processes[name].wait()
+
+    def stop_server(self, name: str, *, politely: bool = False) -> None:
+        """End a server at once, or with time to write."""
+        server = self.servers[name]
+        server.stop() if politely else os.kill(server.pid, signal.SIGKILL)
+        server.process.wait()
+
+    def start_server(self, name: str) -> None:
+        """Start a server again, where it was."""
+        self.servers[name] = start(self.servers[name].launch)
 
     def stop(self, name: str) -> int:
         """Ask a process to end, and wait for it; return its exit code."""

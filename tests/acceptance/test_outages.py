@@ -7,33 +7,24 @@ from pathlib import Path
 
 import pytest
 
-from ops.embedded.server import start
 from tests.acceptance.test_exactly_once import SETTINGS, flowing, settle, tell
 from tests.servers import cut_redis_file, redis_file
+from tests.small_disk import small_disk
 from tests.stack import TICK_STREAM, Stack, select_nothing
 
 AOF_TAIL_BYTES = 64 * 1024
+SMALL_DISK_BYTES = 8 * 1024 * 1024  # about eight seconds of load
+FULL_BYTES = 128 * 1024  # less than one commit under this load
+FULL_SECONDS = 30.0
 LATE_SECONDS = 1.0
 FROZEN_SECONDS = 9.0
 
 
-def stop_server(stack: Stack, name: str, *, politely: bool = False) -> None:
-    """End a server at once, or with time to write."""
-    server = stack.servers[name]
-    server.stop() if politely else os.kill(server.pid, signal.SIGKILL)
-    server.process.wait()
-
-
-def start_server(stack: Stack, name: str) -> None:
-    """Start a server again, where it was."""
-    stack.servers[name] = start(stack.servers[name].launch)
-
-
 def away(stack: Stack, name: str, seconds: float) -> None:
     """Take a server away for a while."""
-    stop_server(stack, name)
+    stack.stop_server(name)
     select_nothing(seconds)
-    start_server(stack, name)
+    stack.start_server(name)
 
 
 def no_gap(stack: Stack, record_property: Callable[[str, object], None]) -> None:
@@ -84,9 +75,9 @@ def test_redis_with_its_tail_cut_off(
         if held_back:  # then what Redis loses is in no table yet
             stack.signal("project", signal.SIGSTOP)
             select_nothing(LATE_SECONDS)
-        stop_server(stack, "redis")
+        stack.stop_server("redis")
         cut_redis_file(stack.data_dir, AOF_TAIL_BYTES)
-        start_server(stack, "redis")
+        stack.start_server("redis")
         stack.signal("project", signal.SIGCONT)
         no_gap(stack, record_property)
 
@@ -108,6 +99,27 @@ def test_redis_emptied(data_dir: Path, behind: bool, record_property: Callable[[
         if behind:
             stack.start("project")
         no_gap(stack, record_property)
+
+
+@pytest.mark.prove
+def test_a_full_disk_under_the_spool(data_dir: Path, record_property: Callable[[str, object], None]) -> None:
+    """The spool's disk full for half a minute under load: what was received is all there, the rest lies in a gap."""
+    with small_disk(data_dir, "spool", SMALL_DISK_BYTES) as disk, Stack(data_dir, **SETTINGS) as stack:
+        stack.start_all()
+        flowing(stack)
+        stack.kill("archive")
+        stack.wait("the disk is full", lambda: room(disk) < FULL_BYTES)
+        select_nothing(FULL_SECONDS)
+        assert "spool_full" in stack.log("ticks")
+        stack.start("archive")
+        account = settle(stack)
+        tell(account, record_property)
+
+
+def room(disk: Path) -> int:
+    """Give how many bytes a disk still takes."""
+    found = os.statvfs(disk)
+    return found.f_bavail * found.f_frsize
 
 
 @pytest.mark.prove

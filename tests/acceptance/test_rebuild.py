@@ -1,6 +1,5 @@
 """Disaster recovery at length: tables from the archive alone, in bounded memory; speeds beside reading and loading."""
 
-import contextlib
 import json
 import os
 import subprocess
@@ -15,6 +14,7 @@ from events import codec
 from events.archive import Archive
 from ops.bench.frames import PACKETS, Source
 from runtime.settings import Settings
+from tests.acceptance.memory import watched
 
 STREAMS = ("ticks-sandbox-1", "ticks-sandbox-2", "ticks-sandbox-3")
 TICKS = 10_000_000
@@ -24,9 +24,6 @@ SEGMENT_FRAMES = 32_000
 RSS_MIB_MAX = 512
 """Python with its libraries takes 130 MiB. Each of three streams holds two batches of 4,096 frames (8 MB each) as
 bytes, as events and decoded (twice that), and the archive's last chunks and blocks. It must not grow with the log."""
-
-LOOK_SECONDS = 0.2
-"""Between two looks at the memory, whose highest only grows."""
 
 
 async def fill(settings: Settings) -> int:
@@ -41,16 +38,6 @@ async def fill(settings: Settings) -> int:
     return frames * PACKETS * len(STREAMS)
 
 
-def most_memory_mib(pid: int) -> float:
-    """Give the most memory that a process has had; 0 where it is gone."""
-    try:
-        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    except OSError:
-        return 0.0
-    # Not getrusage: what its parent had at the fork counts there, too.
-    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM")), 0.0)
-
-
 def rebuild(settings: Settings, name: str, folder: Path) -> tuple[dict[str, object], float]:
     """Run `bahi rebuild`; give its outcome, and the most memory that it had, in MiB."""
     environ = {
@@ -63,11 +50,7 @@ def rebuild(settings: Settings, name: str, folder: Path) -> tuple[dict[str, obje
         process = subprocess.Popen(
             [sys.executable, "-m", "ops.cli", "rebuild", name, "--json"], env=environ, stdout=out
         )
-        rss_mib = 0.0
-        while process.poll() is None:
-            rss_mib = most_memory_mib(process.pid) or rss_mib
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(LOOK_SECONDS)
+        rss_mib = watched(process)
         assert process.returncode == 0
         out.seek(0)
         (outcome,) = json.load(out)["rebuilds"]

@@ -8,20 +8,19 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.test_exactly_once import SETTINGS, flowing, further, settle, tell
-from tests.acceptance.test_outages import start_server, stop_server
 from tests.stack import Stack
 
 
 def put(stack: Stack, source: str, target: str) -> None:
     """Stop PostgreSQL, copy its files from one place to the other, and start it."""
-    stop_server(stack, "postgres", politely=True)
+    stack.stop_server("postgres", politely=True)
     folder = stack.data_dir / "postgres"
     shutil.rmtree(folder / target, ignore_errors=True)
     owner = (folder / source).stat()
     shutil.copytree(folder / source, folder / target)
     for path in [folder / target, *(folder / target).rglob("*")]:
         shutil.chown(path, owner.st_uid, owner.st_gid)
-    start_server(stack, "postgres")
+    stack.start_server("postgres")
 
 
 def back_up(stack: Stack) -> None:
