@@ -69,7 +69,7 @@ class Ahead(Reader):
         last = await super().last(stream)
         if last < self._upto:
             raise HoleInLog(
-                f"n = {after + 1}..{self._upto} of {stream}, which the live tables have",
+                f"n = {after + 1}..{self._upto} of {stream}, which the log had before",
                 f"Redis and the archive end at {last}",
                 "start the stream's writer: it fills Redis; or see docs/durability.md",
             )

@@ -1,4 +1,4 @@
-"""The streams of a rebuild on their way into its site: read ahead, projected side by side, counted, gone on with."""
+"""The streams of a rebuild or a replay on their way to tables: read ahead, projected side by side, gone on with."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
@@ -10,13 +10,13 @@ import msgspec
 from events.archive import Archive
 from events.event import Recorded
 from events.log import Log
-from projectors.ahead import Ahead
+from projectors.ahead import Ahead, Notice
 from projectors.loop import Loop
 from projectors.projector import Projection
 from runtime.clock import Clock
 from runtime.errors import LeaseLost, Unreachable
 from runtime.lifecycle import Stop
-from sql.rebuilds import Site
+from sql.beside import Beside
 from sql.store import Lease, Store
 
 READ_EVENTS_MAX = 4096  # one transaction: about 40,000 ticks; more gains nothing and holds more memory
@@ -27,6 +27,7 @@ TIDY_SECONDS = 5.0
 
 Moved = Callable[[int, int], None]  # events done, of how many
 Tidy = Callable[[], Awaitable[None]]
+MakeReader = Callable[[Log, Archive, int, Stop, Stop, Notice], Ahead]
 
 
 class Building:
@@ -34,17 +35,18 @@ class Building:
 
     def __init__(
         self,
-        site: Site,
+        site: Beside,
         projection: Projection,
         near: Log,
         make_archive: Callable[[], Archive],
         clock: Clock,
         stop: Stop,
+        make_reader: MakeReader = Ahead,
     ) -> None:
-        """make_archive: each stream has its own, with what it read last in memory."""
+        """make_archive: each stream has its own, with what it read last in memory. make_reader: for each stream."""
         # It never rests: what a live projector leaves to others while it rests is what this one is here for.
         self._projection = msgspec.structs.replace(projection, rest_seconds=0.0)
-        self._site, self._near, self._make_archive = site, near, make_archive
+        self._site, self._near, self._make_archive, self._make_reader = site, near, make_archive, make_reader
         self._clock, self._stop = clock, stop
         self._leases: dict[str, Lease] = {}
         self.firsts: dict[str, int] = {}  # the n at which each stream was begun
@@ -89,7 +91,7 @@ class Building:
         if lease.n >= end:
             return
         stop = Stop()
-        reader = Ahead(self._near, self._make_archive(), end, self._stop, stop, self._notice)
+        reader = self._make_reader(self._near, self._make_archive(), end, self._stop, stop, self._notice)
         store = Store(self._site.database_url, self._site.schema)
         loop = Loop(self._projection, stream, store, reader, self._clock, NoMarks(), stop, READ_EVENTS_MAX)
         loop.is_live = False

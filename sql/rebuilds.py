@@ -9,18 +9,18 @@ killed rebuild holds up no other. Whoever raises the epoch of a site's checkpoin
 """
 
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any, LiteralString
 
 import msgspec
 
 from runtime.errors import BadInput, LeaseLost, Unreachable
+from sql.beside import Beside
 from sql.owner import worker, worker_of
 from sql.pool import Connection, connect, reaching
 from sql.statements import statements
-from sql.store import LEASE_SECONDS, Lease, Store
+from sql.store import LEASE_SECONDS, Lease
 
 _NAME = re.compile(r"^(?P<kind>rebuild|replaced)_(?P<projector>[a-z]+)_(?P<generation>\d+)$")
 
@@ -42,15 +42,14 @@ class Left(msgspec.Struct, frozen=True):
     generation: int
 
 
-class Site:
+class Site(Beside):
     """One projection's building site. It holds the lock until it is closed; every method raises Unreachable."""
 
     def __init__(self, database_url: str, projector: str, tables: Sequence[str], version: int) -> None:
         """Name what is built; `enter` opens it."""
-        self.projector, self.version = projector, version
+        super().__init__(database_url, projector, tables)
+        self.version = version
         self.generation = 0  # of the live tables
-        self.database_url, self._tables = database_url, list(tables)
-        self._store = Store(database_url)  # for its name alone: unique, and told dead from alive by the others
         self._connection: Connection | None = None
 
     @property
@@ -60,7 +59,7 @@ class Site:
 
     async def enter(self) -> None:
         """Take the lock. Raises BadInput where another rebuild of this projection is at work."""
-        self._connection = await connect(self.database_url, self._store.owner)
+        self._connection = await connect(self.database_url, self.owner)
         if not (await self._one("claim_rebuild", {"projector": self.projector}))["claimed"]:
             found = await self._rows("rebuild_claimant", {"projector": self.projector})
             who = ", ".join(row["owner"] for row in found)
@@ -105,11 +104,6 @@ class Site:
         async with self.looking() as ask:
             await ask("drop_tick_days", {"days": days})
 
-    async def rows(self) -> int:
-        """Give how many rows the site's tables have."""
-        async with self.looking() as ask:
-            return sum([(await ask("count_table", {"name": each}))[0]["rows"] for each in self._tables])
-
     async def tombstones(self) -> list[dict[str, Any]]:
         """Give the stream and n of every event that the site has read as lost."""
         async with self.looking() as ask:
@@ -126,26 +120,6 @@ class Site:
             (facts,) = await ask("rebuild_facts")
         return bool(facts["version"] == self.version) and await self.is_whole()
 
-    @asynccontextmanager
-    async def looking(self) -> AsyncIterator["Ask"]:
-        """Give a way to ask the site's own tables."""
-        connection = await connect(self.database_url, self._store.owner)
-        try:
-            async with reaching(f"the tables of {self.schema}"):
-                await connection.execute(statements["use_schema"], {"schema": self.schema})
-                yield Ask(connection)
-        finally:
-            await connection.close()
-
-    async def own_lease(self, stream: str, first: int) -> tuple[Lease, int] | None:
-        """Go on with a stream where this site left it, or at `first`; give with it the n at which it began.
-
-        None where somebody else raised the epoch: what was read may not be in the log any more.
-        """
-        async with self.looking() as ask:
-            rows = await ask("take_rebuild_lease", {**self._pair(stream), "first": first})
-        return (Lease(self.projector, stream, rows[0]["epoch"], rows[0]["n"]), rows[0]["first"]) if rows else None
-
     async def projected(self) -> dict[str, int]:
         """Give the streams of the live projector, and how far it has come."""
         return {row["stream"]: row["n"] for row in await self._rows("projected_streams", {"projector": self.projector})}
@@ -153,7 +127,7 @@ class Site:
     async def seize(self, stream: str) -> Lease:
         """Take a stream from the live projector: what it has not committed by now it never will."""
         await self._rows("add_checkpoint", self._pair(stream))
-        wanted = {**self._pair(stream), "owner": self._store.owner, "lease_seconds": LEASE_SECONDS}
+        wanted = {**self._pair(stream), "owner": self.owner, "lease_seconds": LEASE_SECONDS}
         row = await self._one("seize_lease", wanted)
         return Lease(self.projector, stream, row["epoch"], row["n"])
 
@@ -216,9 +190,6 @@ class Site:
             row = await (await connection.execute(statements["drop_rebuild"], {"schema": left.name})).fetchone()
         return row is not None and row["gone"] is not None
 
-    def _pair(self, stream: str) -> dict[str, Any]:
-        return {"projector": self.projector, "stream": stream}
-
     def _open(self) -> Connection:
         assert self._connection is not None, "entered, and not closed yet"
         return self._connection
@@ -234,21 +205,6 @@ class Site:
     async def _one(self, statement: LiteralString, parameters: Mapping[str, Any]) -> dict[str, Any]:
         (row,) = await self._rows(statement, parameters)
         return row
-
-
-class Ask:
-    """Statements by name, over the tables of one schema."""
-
-    def __init__(self, connection: Connection) -> None:
-        """Made by `Site.looking`."""
-        self._connection = connection
-
-    async def __call__(
-        self, statement: LiteralString, parameters: Mapping[str, Any] | None = None
-    ) -> list[dict[str, Any]]:
-        """Run a statement; give its rows, if it has any."""
-        cursor = await self._connection.execute(statements[statement], parameters)
-        return await cursor.fetchall() if cursor.description else []
 
 
 def left_of(names: Any) -> list[Left]:

@@ -176,8 +176,14 @@ CREATE FUNCTION public.fence_stream(of_stream text) RETURNS TABLE(reader text, r
 declare
     place text;
 begin
-    -- Rebuilds first: what they have read may not be in the log any more, and they begin again.
-    for place in select nspname from pg_namespace where nspname ~ '^rebuild_[a-z]+_[0-9]+$' order by nspname loop
+    -- Rebuilds and replays first: what they have read may not be in the log any more, and they begin again.
+    for place in
+        select nspname from pg_namespace
+        where nspname ~ '^rebuild_[a-z]+_[0-9]+$'
+           or (nspname ~ '^replay_' and to_regclass(format('%I.replay', nspname)) is not null
+               and to_regclass(format('%I.projection_checkpoints', nspname)) is not null)
+        order by nspname
+    loop
         return query execute format(
             'update %1$I.projection_checkpoints set epoch = epoch + 1 where stream = $1 returning %1$L::text, n', place)
             using of_stream;
@@ -233,6 +239,17 @@ begin
 end $$;
 
 COMMENT ON FUNCTION public.make_rebuild(place text, names text[], made_by integer) IS 'Make the schema in which a rebuild works, with empty tables and checkpoints of its own.';
+
+CREATE FUNCTION public.make_replay(place text, names text[], of_projector text, made_by integer) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+begin
+    perform make_rebuild(place, names, made_by);
+    execute format('alter table %I.rebuild rename to replay', place);
+    execute format('alter table %I.replay add projector text not null default %L', place, of_projector);
+end $$;
+
+COMMENT ON FUNCTION public.make_replay(place text, names text[], of_projector text, made_by integer) IS 'Make the schema into which a replay projects, with empty tables and checkpoints of its own.';
 
 CREATE FUNCTION public.make_tick_day(day date) RETURNS void
     LANGUAGE plpgsql

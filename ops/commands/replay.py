@@ -10,8 +10,9 @@ import rich_click as click
     "--to", "end", metavar="WHEN", help="End before this time, or with this day or n; else with the last event."
 )
 @click.option("--stream", "streams", multiple=True, metavar="NAME", help="Replay this stream; may be given repeatedly.")
-@click.option("--speed", default="1", show_default=True, help="How fast: a factor, or max.")
+@click.option("--speed", help="How fast: a factor, or max. 1 by default; max for a projection.")
 @click.option("--port", type=click.IntRange(0, 65535), help="Listen on this port; 8010, or BAHI_SANDBOX_PORT.")
+@click.option("--schema", metavar="NAME", help="Fill tables in this schema: replay_...")
 @click.option(
     "--clients", type=click.IntRange(1), default=1, show_default=True, help="Begin when so many listen (live)."
 )
@@ -20,14 +21,16 @@ def command(  # one parameter an option
     start: str | None,
     end: str | None,
     streams: tuple[str, ...],
-    speed: str,
+    speed: str | None,
     port: int | None,
+    schema: str | None,
     clients: int,
 ) -> int:
     """Play a span of the log again.
 
-    TARGET is live (a websocket that speaks as that of the API), or sandbox (an exchange that a client of Kite connects
-    to). WHEN is 2026-11-20T09:15 (India's time, or with an offset), 2026-11-20, or the n of an event.
+    TARGET is live (a websocket that speaks as that of the API), sandbox (an exchange that a client of Kite connects
+    to), or a projection (ticks, candles, gaps, instruments), which fills tables of its own. WHEN is 2026-11-20T09:15
+    (India's time, or with an offset), 2026-11-20, or the n of an event.
     """
     import msgspec
 
@@ -38,7 +41,9 @@ def command(  # one parameter an option
     from runtime import lifecycle, log, settings
     from runtime.lifecycle import Stop
 
-    wish = run.Wish(run.target(target), streams, bounds.read(start, end), read_speed(speed), clients, port)
+    run.check_target(target, schema)
+    pace = read_speed(speed or run.usual_speed(target))
+    wish = run.Wish(target, streams, bounds.read(start, end), pace, clients, port, schema)
     loaded = settings.load()
     log.configure("replay", msgspec.structs.replace(loaded, log_level="warning"))  # the bar tells the rest
     bar = Bar("replay")

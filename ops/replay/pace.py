@@ -8,6 +8,8 @@ LATE       more than LATE_SECONDS_MAX behind: it is not caught up in a rush. The
            was frozen. While a machine sleeps its monotonic clock stands still, so that nothing is late after it.
 """
 
+from collections.abc import Callable
+
 from runtime.clock import NS_PER_SECOND, Clock
 
 LATE_SECONDS_MAX = 2.0  # a busy machine's hiccups are shorter, and a rush of two seconds' ticks harms nobody
@@ -22,6 +24,11 @@ class Pace:
         self._clock, self._speed = clock, speed
         self._began: tuple[float, int] | None = None  # on our clock and on the recording's
 
+    @property
+    def keeps_time(self) -> bool:
+        """Say whether there is anything to wait for."""
+        return self._speed is not None
+
     def stand(self) -> None:
         """Count anew from the next event on."""
         self._began = None
@@ -35,14 +42,14 @@ class Pace:
         began, first_ns = self._began
         return began + (due_ns - first_ns) / NS_PER_SECOND / self._speed - self._clock.monotonic()
 
-    def forgive(self, due_ns: int) -> float:
-        """Go on from here where an event is too late; give by how many seconds it is, else 0."""
+    def forgive(self, due_ns: int, say: Callable[[str], None]) -> None:
+        """Go on from here where an event is too late, and say by how much."""
         late = -self.seconds_until(due_ns)
         if late <= LATE_SECONDS_MAX:
-            return 0.0
+            return
         self.late_seconds += late
         self._began = (self._clock.monotonic(), due_ns)
-        return late
+        say(f"{late:,.1f} s behind its pace: it goes on from here, and does not catch up")
 
     def reached_ns(self) -> int | None:
         """Give up to when (UTC epoch ns of the recording) events are due now; None is all."""

@@ -69,8 +69,7 @@ class Play(msgspec.Struct, frozen=True):
                 self._tell_of(seconds, due_ns)
                 await wait(seconds)
                 continue
-            if late := self.pace.forgive(due_ns):
-                self.watcher.say(f"{late:,.1f} s behind its pace: it goes on from here, and does not catch up")
+            self.pace.forgive(due_ns, self.watcher.say)
             batch = await self.merged.take(self.pace.reached_ns(), BATCH_EVENTS)
             await self.stop.cut(sink.show(batch))
             done += len(batch)
