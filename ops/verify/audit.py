@@ -16,6 +16,7 @@ from ops.verify import frames as log_frames
 from ops.verify import segments, sessions, tables
 from ops.verify.beats import BeatAccount
 from ops.verify.gaps import GapAccount
+from ops.verify.instruments import InstrumentAccount
 from ops.verify.journal import Book
 from ops.verify.minutes import Minutes
 from ops.verify.report import Findings, Report, StreamReport, packets
@@ -23,6 +24,7 @@ from ops.verify.rows import RowAccount
 from ops.verify.sessions import SessionAccount
 from ops.verify.stores import Walk
 from ops.verify.tables import Tables
+from ops.verify.tombstones import TombstoneAccount
 from runtime.settings import Settings
 
 SAMPLE_INSTRUMENTS = 20  # whose candles are made again, all of them: chosen anew by chance each time
@@ -82,10 +84,14 @@ class Audit:
         if self._book and stream.startswith(SANDBOX_TICKS):
             journal = SessionAccount(stream, self._book, self.findings)
             self._sessions.append(journal)
+        tombstones = TombstoneAccount(stream, self.findings)
+        names = InstrumentAccount(stream, held.checkpoint("instruments"), self._held.instruments, self.findings)
         async for batch in walk.batches():
+            entries = log_entries.take_apart(batch)
+            tombstones.take(entries)
+            names.take(entries)
             if not stream.startswith(TICKS):
                 continue
-            entries = log_entries.take_apart(batch)
             frames = [log_frames.of(entry) for entry in entries]
             rows.take(entries, frames)
             minutes.take(stream, held.checkpoint("candles"), entries, frames)
@@ -94,11 +100,14 @@ class Audit:
                 gaps.take(entry)
             if journal:
                 journal.take(entries, frames)
-        rows.close()
-        gaps.close()
+        for part in (rows, gaps, tombstones, names):
+            part.close()
         if journal:
             journal.close()
         account.gaps, account.segments, account.archived = len(gaps.all), walk.archive.segments, walk.archive.last
+        account.tombstones = tombstones.count
+        self.report.instruments.compared += names.compared
+        self.report.instruments.different += names.different
         # Journal and beats tell of the same loss from two sides.
         lost = max(beats.lost, journal.lost if journal else 0)
         doubled = max(beats.doubled, journal.doubled if journal else 0)
@@ -132,7 +141,7 @@ class Audit:
         report, findings = self.report, self.findings
         for number, rows in self._held.strays.items():
             findings.problem("above", "", f"{rows} rows in ticks of an unknown stream number {number}", _REBUILD)
-        names = ("received", "stored", "parked", "lost", "doubled", "gaps", "waiting", "expired")
+        names = ("received", "stored", "parked", "lost", "doubled", "gaps", "tombstones", "waiting", "expired")
         for name in names:
             setattr(report, name, sum(getattr(each, name) for each in report.streams))
         if self._book:

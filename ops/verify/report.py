@@ -48,6 +48,14 @@ class StreamReport(msgspec.Struct):
     lost: int = 0
     doubled: int = 0
     gaps: int = 0
+    tombstones: int = 0
+
+
+class Instruments(msgspec.Struct):
+    """How many instruments the newest dump of each broker describes, and how many the table has otherwise."""
+
+    compared: int = 0
+    different: int = 0
 
 
 class Candles(msgspec.Struct):
@@ -65,6 +73,7 @@ class Report(msgspec.Struct, omit_defaults=False):
     received = stored + parked + lost - doubled, up to where `ticks` has committed and within the days that are kept;
     waiting: received, not yet committed; expired: of days that are no longer kept. sent, unreceived: by the sandbox's
     journal, null without one; unreceived lies in declared gaps, under_way had not been received when we looked.
+    tombstones: events that were given up as lost with a disk, each named by a log.takeover.
     """
 
     ok: bool = True
@@ -83,7 +92,9 @@ class Report(msgspec.Struct, omit_defaults=False):
     unreceived: int | None = None
     under_way: int | None = None
     streams: list[StreamReport] = []
+    tombstones: int = 0
     candles: Candles = msgspec.field(default_factory=Candles)
+    instruments: Instruments = msgspec.field(default_factory=Instruments)
     seconds: float = 0.0
 
 

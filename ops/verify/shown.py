@@ -32,6 +32,11 @@ def show(report: Report, console: Console) -> None:
     candles = report.candles
     which = f"{'all' if candles.all else 'a sample of'} {candles.instruments} instruments"
     console.print(f"candles made again: {candles.compared:,} of {which}, {candles.different} differ")
+    if report.instruments.compared:
+        named = report.instruments
+        console.print(f"instruments of the newest dumps: {named.compared:,}, {named.different} differ")
+    if report.tombstones:
+        console.print(f"{report.tombstones:,} events were given up as lost with a disk; bahi doctor says what follows")
     _ranges(console, "lost", report.lost_ranges)
     _ranges(console, "doubled", report.doubled_ranges)
     for problem in report.problems[:SHOWN_MAX]:

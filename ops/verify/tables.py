@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ops.verify.frames import SECOND_NS
+from ops.verify.instruments import Described, Instruments
 from sql.snapshot import Snapshot, take
 
 CANDLES_PASS_MAX = 1_000_000  # made again in one reading of the log: 400 MB of Python objects
@@ -85,6 +86,7 @@ class Tables(msgspec.Struct):
     strays: dict[int, int]
     from_ns: int
     candles: Candles
+    instruments: Instruments
 
     def of(self, stream: str) -> StreamRows:
         """Give what is held of a stream, of an unknown one nothing."""
@@ -107,7 +109,9 @@ async def read(database_url: str, retention_days: int, sample: int | None) -> Ta
             gap = (row["to_us"], row["reason"])
             streams.setdefault(row["stream"], StreamRows()).gaps[row["from_us"]] = gap
         candles = await _candles(snapshot, sample)
-    return Tables(streams, strays, int(since.timestamp()) * SECOND_NS if since > _ALWAYS else 0, candles)
+        instruments = await _instruments(snapshot)
+    from_ns = int(since.timestamp()) * SECOND_NS if since > _ALWAYS else 0
+    return Tables(streams, strays, from_ns, candles, instruments)
 
 
 _ALWAYS = datetime(1970, 1, 1, tzinfo=UTC)
@@ -145,6 +149,15 @@ async def _count(
         above = pairs[~below]
         held.above.update(zip(above["n"].tolist(), above["rows"].tolist(), strict=True))
     return strays
+
+
+async def _instruments(snapshot: Snapshot) -> Instruments:
+    held: dict[str, dict[int, Described]] = {}
+    async for row in snapshot.each("instruments_now", {}):
+        described = Described(*(row[name] for name in Described._fields))
+        held.setdefault(row["broker"], {})[row["instrument_token"]] = described
+    parked = await snapshot.rows("parked_numbers", {"projector": "instruments"})
+    return Instruments(held, frozenset(row["n"] for row in parked))
 
 
 async def _candles(snapshot: Snapshot, sample: int | None) -> Candles:

@@ -48,3 +48,11 @@ select instrument_token,
 from candles_1m
 where source = 'ticks' and (%(tokens)s::bigint[] is null or instrument_token = any (%(tokens)s::bigint[]))
 group by instrument_token, (bucket at time zone 'Asia/Kolkata')::date
+
+-- instruments_now: the descriptions that hold today, as a dump spells them
+select broker, instrument_token, exchange, tradingsymbol, name, segment, instrument_type,
+       coalesce(expiry::text, '') as expiry, coalesce(strike, 0) as strike, tick_size, lot_size
+from instruments where valid_to is null
+
+-- parked_numbers: the events that a projector could not read
+select distinct n from parked_events where projector = %(projector)s

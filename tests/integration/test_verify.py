@@ -5,19 +5,31 @@ import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from datetime import timedelta
 
 import psycopg
 import pytest
 import redis
 
 from events import codec
+from events.archive import Archive
 from events.event import Event
-from events.messages import Beat
+from events.memory_log import MemoryLog
+from events.messages import Beat, Takeover, Tombstone
+from events.reader import Reader
 from events.spool import spool_files
 from ops.verify import audit
 from ops.verify.report import Problem, Range, Report
+from producers.kite import dump as kite_dump
+from projectors.instruments import INSTRUMENTS
+from projectors.loop import Loop
+from runtime.lifecycle import Stop
 from runtime.settings import Settings
-from tests.frames import SECOND_NS, Packet, frame
+from sql.store import Store
+from tests.entries import START_NS
+from tests.frames import SECOND_NS, Packet, entry, frame
+from tests.loops import HastyClock, NoMarks, Running
+from tests.projectors.test_instruments import DAY_ONE, csv_of, log_of
 from tests.small_log import SmallLog, market, small_log
 
 pytestmark = pytest.mark.anyio
@@ -416,6 +428,74 @@ def run_command(settings: Settings, *words: str) -> "subprocess.CompletedProcess
     environ |= {"DATABASE_URL": str(settings.database_url), "REDIS_URL": str(settings.redis_url)}
     argv = [sys.executable, "-m", "ops.cli", "verify", *words]
     return subprocess.run(argv, env=environ, capture_output=True, text=True, check=False)
+
+
+# ---- what was given up, and names ----------------------------------------------------------------------------------
+
+
+async def test_tombstones_that_a_takeover_names_are_counted(settings: Settings, log: SmallLog) -> None:
+    first = await log.tell(Tombstone(), Tombstone()) - 1
+    await log.tell(Takeover(host="other", tombstones=[(first, first + 1)], checkpoints={}, lost=2))
+    await log.project()
+    report = await verify(settings)
+    assert report.ok
+    assert (report.tombstones, report.lost) == (2, 0)
+    assert "2 events were given up" in run_command(settings).stdout
+
+
+async def test_a_tombstone_that_nobody_names_is_found(settings: Settings, log: SmallLog) -> None:
+    first = await log.tell(Tombstone(), Tombstone()) - 1
+    await log.tell(Takeover(host="other", tombstones=[(first + 1, first + 1)], checkpoints={}, lost=1))
+    await log.project()
+    problem = only((await verify(settings)).problems, "tombstone")
+    assert f"n = {first}..{first} that no log.takeover names" in problem.found
+
+
+async def test_a_tombstone_that_is_named_and_not_there_is_found(settings: Settings, log: SmallLog) -> None:
+    n = await log.tell(Tombstone())
+    await log.tell(Takeover(host="other", tombstones=[(n - 2, n)], checkpoints={}, lost=3))
+    await log.project()
+    problem = only((await verify(settings)).problems, "tombstone")
+    assert f"n = {n - 2}..{n - 1}, where other events stand" in problem.found
+
+
+async def named(settings: Settings, *days: dict[int, tuple[str, int]]) -> None:
+    """Bring a dump for each day into the log and the table."""
+    assert settings.database_url
+    events = [
+        event
+        for place, day in enumerate(days)
+        for event in kite_dump.events("kite", csv_of(day), DAY_ONE + timedelta(place), START_NS, START_NS + 1)
+    ]
+    log = log_of(events)
+    await Archive.at(settings).put("reference", [entry(event) for event in log])
+    store, reader = Store(settings.database_url), Reader(MemoryLog(), Archive.at(settings))
+    running = Running(Loop(INSTRUMENTS, "reference", store, reader, HastyClock(), NoMarks(), Stop()), store)
+    await running.reached(log[-1].n)
+    await running.ended()
+
+
+async def test_names_are_held_against_the_newest_dump(settings: Settings, log: SmallLog) -> None:
+    await named(settings, {256: ("INFY", 1), 512: ("TCS", 1)}, {256: ("INFY", 1), 512: ("TCS", 2)})
+    report = await verify(settings)
+    assert report.problems == []
+    assert (report.instruments.compared, report.instruments.different) == (2, 0)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "update instruments set lot_size = 7 where instrument_token = 512 and valid_to is null",
+        "update instruments set valid_to = '2030-01-01' where instrument_token = 512",
+        "delete from instruments where instrument_token = 512",
+    ],
+)
+async def test_a_name_that_is_not_what_the_dump_says_is_found(settings: Settings, log: SmallLog, change: str) -> None:
+    await named(settings, {256: ("INFY", 1), 512: ("TCS", 1)})
+    sql(settings, change)
+    problem = only((await verify(settings)).problems, "instrument")
+    assert "1 instruments of kite are not what the dump" in problem.found
+    assert problem.found.endswith(": 512")
 
 
 async def test_the_command_says_it_for_people_and_for_scripts(settings: Settings, log: SmallLog) -> None:
