@@ -9,8 +9,9 @@ from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
 
-from api import answers, candles, health, instruments, latest, page, session, status
+from api import answers, candles, health, instruments, latest, page, parked, session, status
 from api.door import Door
+from api.parked import Finder
 from api.parts import Parts
 from api.socket import TickSocket
 
@@ -32,6 +33,10 @@ ROUTES = [
     page.icon,
     page.shell,
     page.web_file,
+    parked.list_parked,
+    parked.retry,
+    parked.set_aside,
+    parked.show_parked,
     session.log_in,
     session.log_out,
     session.make_ticket,
@@ -52,6 +57,7 @@ def create_app(parts: Parts, routes: Sequence[HTTPRouteHandler] = ROUTES) -> Doo
     given: dict[str, object] = {
         "codes": parts.codes,
         "data_dir": parts.settings.bahi_data_dir,
+        "finder": Finder(parts.make_reader),
         "keys": parts.keys,
         "live": parts.live,
         "page": parts.page,

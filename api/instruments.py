@@ -4,13 +4,13 @@ from datetime import date
 from typing import Annotated
 
 import msgspec
-from litestar import Request, get, post
-from litestar.datastructures import State
+from litestar import get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
 from api import paging
-from api.answers import NotFound
+from api.answers import Asked, NotFound
+from api.idempotency import key_of
 from api.requests import Requests
 from api.tables import Tables
 from events.messages import Subscribe, Sync, Unsubscribe
@@ -19,8 +19,6 @@ from runtime.errors import BadInput, Unreachable
 PAGE_DEFAULT, PAGE_MAX = 100, 1000  # a page of 1,000 is about 300 KB
 ASKED_MAX = 9000  # instruments in one request: all that Kite's three connections carry
 SEARCH_CHARACTERS_MAX = 100
-IDEMPOTENCY_HEADER = "idempotency-key"
-KEY_CHARACTERS_MAX = 200
 
 
 class Instrument(msgspec.Struct):
@@ -84,9 +82,6 @@ class Loaded(msgspec.Struct):
     known: bool
 
 
-Asked = Request[object, object, State]
-
-
 @get("/api/instruments", summary="List and search instruments", tags=["instruments"])
 async def list_instruments(
     tables: NamedDependency[Tables],
@@ -133,7 +128,7 @@ async def describe_instrument(tables: NamedDependency[Tables], token: FromPath[i
 @post("/api/instruments/sync", status_code=202, summary="Fetch the broker's instruments now", tags=["instruments"])
 async def sync_instruments(requests: NamedDependency[Requests], request: Asked) -> Accepted:
     """Take the request to fetch the dump of instruments; the REST worker carries it out."""
-    taken = await requests.take(Sync(what="instruments", key=_key(request)))
+    taken = await requests.take(Sync(what="instruments", key=key_of(request)))
     return Accepted(taken.n, taken.stream)
 
 
@@ -144,7 +139,7 @@ async def subscribe(
     """Take the request to receive these instruments' ticks from the broker; the ticker carries it out."""
     names = _names(data)
     checked = await _check(tables, names)
-    taken = await requests.take(Subscribe(instruments=names, key=_key(request)))
+    taken = await requests.take(Subscribe(instruments=names, key=key_of(request)))
     return Accepted(taken.n, taken.stream, names, checked)
 
 
@@ -152,7 +147,7 @@ async def subscribe(
 async def unsubscribe(data: JSONBody[Wanted], requests: NamedDependency[Requests], request: Asked) -> Accepted:
     """Take the request to receive these instruments' ticks no more."""
     names = _names(data)
-    taken = await requests.take(Unsubscribe(instruments=names, key=_key(request)))
+    taken = await requests.take(Unsubscribe(instruments=names, key=key_of(request)))
     return Accepted(taken.n, taken.stream, names)
 
 
@@ -193,13 +188,6 @@ async def _check(tables: Tables, names: list[str]) -> bool:
     raise NotFound(
         "instruments of the newest dump", ", ".join(unknown[:20]), "look them up with GET /api/instruments?search="
     )
-
-
-def _key(request: Asked) -> str:
-    key = request.headers.get(IDEMPOTENCY_HEADER, "")
-    if len(key) > KEY_CHARACTERS_MAX:
-        raise BadInput(f"an Idempotency-Key of at most {KEY_CHARACTERS_MAX} characters", str(len(key)), "shorten it")
-    return key
 
 
 def _upper(text: str | None) -> str | None:

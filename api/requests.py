@@ -14,7 +14,7 @@ import msgspec
 
 from events.archive import Archive
 from events.log import Log
-from events.messages import Subscribe, Sync, Unsubscribe, pack
+from events.messages import Retry, SetAside, Subscribe, Sync, Unsubscribe, pack
 from events.spool import Spool
 from events.takeover import Fence
 from events.writer import Writer
@@ -33,7 +33,7 @@ APPEND_SECONDS_MAX = 5.0  # a healthy disk takes milliseconds; a full one takes 
 KEYS_MAX = 10_000  # idempotency keys remembered; the consumer of the log knows the older ones
 KEY_CHARACTERS_MAX = 200
 
-Request = Subscribe | Unsubscribe | Sync
+Request = Subscribe | Unsubscribe | Sync | Retry | SetAside
 
 _log = get("requests")
 

@@ -37,6 +37,8 @@ KNOWN_TYPES = frozenset(
         "request.subscribe.v1",
         "request.unsubscribe.v1",
         "request.sync.v1",
+        "parked.retry.v1",
+        "parked.set_aside.v1",
         "token.changed.v1",
         "instruments.part.v1",
         "instruments.dump.v1",

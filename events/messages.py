@@ -13,6 +13,7 @@ from runtime.errors import BadEvent
 
 LOGIN_MISSING = "there is no access token"
 LOGIN_REFUSED = "the access token was refused"
+RETRIED = frozenset({"ticks"})  # projections that can read one event again: each of their rows stands for itself
 WAITS_FOR_LOGIN = (LOGIN_MISSING, LOGIN_REFUSED)  # what a Beat says of a connection that a user has to log in for
 
 
@@ -114,6 +115,28 @@ class Sync(Message, frozen=True, tag="request.sync.v1"):
 
     what: str
     key: str = ""
+
+
+class ParkedRequest(Message, frozen=True, kw_only=True):
+    """What a user decides about event n of a stream that a projector has parked.
+
+    reason: in the user's words. by: who says so, as the client tells it; empty where it does not.
+    """
+
+    projector: str
+    stream: str
+    n: int
+    reason: str = ""
+    by: str = ""
+    key: str = ""
+
+
+class Retry(ParkedRequest, frozen=True, tag="parked.retry.v1"):
+    """A user asks to read a parked event again, after a fix. One request is one try."""
+
+
+class SetAside(ParkedRequest, frozen=True, tag="parked.set_aside.v1"):
+    """A user has looked at a parked event, and nothing is to be done about it."""
 
 
 class TokenChanged(Message, frozen=True, tag="token.changed.v1"):

@@ -24,6 +24,7 @@ ORDER = (
     "doctor",
     "verify",
     "explain",
+    "parked",
     "psql",
     "key",
     "login",

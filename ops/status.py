@@ -62,6 +62,9 @@ def _head(facts: Facts) -> Text:
     database = facts.database.facts
     if database:
         head.append(f"; {database.recent_gaps} gaps within a day, {len(database.open_gaps)} open")
+        waiting, aside = (sum(getattr(each, name) for each in database.parked) for name in ("events", "set_aside"))
+        if waiting or aside:
+            head.append(f"; {waiting:,} events parked, {aside:,} set aside", "" if not waiting else "bold red")
     return head
 
 

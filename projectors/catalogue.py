@@ -5,11 +5,12 @@ from collections.abc import Sequence
 from projectors.candles import CANDLES
 from projectors.gaps import GAPS
 from projectors.instruments import INSTRUMENTS
+from projectors.parked import PARKED
 from projectors.projector import Projection
 from projectors.ticks import TICKS
 from runtime.errors import BadInput
 
-PROJECTIONS: dict[str, Projection] = {each.name: each for each in (TICKS, CANDLES, GAPS, INSTRUMENTS)}
+PROJECTIONS: dict[str, Projection] = {each.name: each for each in (TICKS, CANDLES, GAPS, INSTRUMENTS, PARKED)}
 
 
 def chosen(names: Sequence[str]) -> list[Projection]:

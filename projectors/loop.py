@@ -29,6 +29,7 @@ from events.event import Recorded
 from events.reader import Reader
 from projectors.lost import LostRows, lost_rows
 from projectors.projector import Projection, Projector
+from projectors.retry import Retries
 from projectors.setback import Marks, look_back
 from runtime.clock import Clock
 from runtime.complaints import Complaints
@@ -122,6 +123,7 @@ class Loop:
         self.is_live = True  # its tables may hold rows of events that were lost since; those of a rebuild do not
         self._lost: list[LostRows] = []  # to be noted with the commit that passes them
         self._complaints = Complaints(self._log)
+        self._retries = Retries(projection, store, reader, clock)
         self._isolate_until = 0  # events up to this n are taken one by one
         self._oldest_ns = 0  # receive time of the oldest event that is read and not committed
         self._short_since: float | None = None  # since when the log ends below what was read from it
@@ -299,6 +301,8 @@ class Loop:
                 await self._show(lease, after)
             except Unreachable as error:  # a sign for operators only
                 self._log.debug("projector.not_marked", found=error.found)
+            if self.is_live and self.state is State.HOLDING:
+                await self._retries.look(lease)
 
     async def _show(self, lease: Lease, after: int) -> None:
         """Set the consumer group and the metrics; say so where the log ends below the checkpoint (invariant 8)."""

@@ -1,6 +1,6 @@
 """What a projector is: one projection of one stream, in five verbs. The loop (`projectors.loop`) does all the rest."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 import msgspec
@@ -52,6 +52,9 @@ class Projection(msgspec.Struct, frozen=True):
     others, for sharing them out. rest_seconds: how long it rests after a read that took all there was; what is in no
     haste takes more at once, and leaves the processor to what is.
 
+    forget: removes its rows of one event, as its present code finds them, and gives how many these were, so that this
+    event can be tried again (`projectors.retry`); None where rows hold more than one event, or one changes another's.
+
     tables: all that it writes, but its parked events. version: raised where the rows that it made before are not what
     it would make now, so that they are rebuilt. by_days: its rows are dropped with TICK_RETENTION_DAYS.
     """
@@ -66,6 +69,7 @@ class Projection(msgspec.Struct, frozen=True):
     packets: Callable[[Recorded], int] = lambda _: 0
     weight: int = 1
     rest_seconds: float = 0.0
+    forget: Callable[[Rows, Recorded], Awaitable[int]] | None = None
 
 
 def is_tick_stream(stream: str) -> bool:

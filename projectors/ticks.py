@@ -20,10 +20,12 @@ from events.event import Recorded
 from projectors.binary import Shape, microseconds
 from projectors.projector import Projection, is_tick_stream
 from runtime.calendar import IST_NS
+from runtime.metrics import PROJECTOR_PARKED
 from sql.store import Rows
 
 NAME = "ticks"
 DAY_NS = 86_400 * 1_000_000_000
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 PIECE_ROWS = 1024  # 600 KB of ticks and rows: they stay in the processor's second cache
 
 _FIELDS = [
@@ -140,6 +142,8 @@ class TickProjector:
 
     def committed(self) -> None:
         """Forget what is in the table."""
+        if self._parked:
+            PROJECTOR_PARKED.labels(NAME).inc(len(self._parked))
         self._ticks, self._parked = [], []
         self._days |= self._new_days
         self._new_days = set()
@@ -150,4 +154,19 @@ def packets_in(event: Recorded) -> int:
     return kite.packets(event.payload) if event.type in FRAME_TYPES else 0
 
 
-TICKS = Projection(NAME, is_tick_stream, TickProjector, ("ticks",), by_days=True, packets=packets_in, weight=4)
+async def forget(rows: Rows, event: Recorded) -> int:
+    """Remove the rows of one event; give how many there were.
+
+    They are looked for at the times and instruments of its readable packets: nothing else finds them among millions.
+    """
+    ticks = decode([event]).ticks
+    times = [_EPOCH + timedelta(microseconds=ns // 1000) for ns in np.unique(ticks["time_ns"]).tolist()]
+    tokens = np.unique(ticks["instrument_token"]).tolist()
+    await rows.run("reach_compressed")
+    found = {"times": times, "tokens": tokens, "stream_id": rows.stream_id, "n": event.n}
+    return len(await rows.run("forget_ticks", found))
+
+
+TICKS = Projection(
+    NAME, is_tick_stream, TickProjector, ("ticks",), by_days=True, packets=packets_in, weight=4, forget=forget
+)

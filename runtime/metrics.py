@@ -131,6 +131,12 @@ PROJECTOR_PARKED = counter(
     "Events or packets that could not be read, kept in parked_events; above zero wants a look",
     "projector",
 )
+PROJECTOR_TRIED = counter(
+    "bahi_projector_parked_tried_total",
+    "Parked events that were tried again on request, by outcome (read, refused)",
+    "projector",
+    "outcome",
+)
 PROJECTOR_RETRIES = counter(
     "bahi_projector_retries_total",
     "Times that a batch was tried again because a server did not answer",

@@ -11,6 +11,7 @@ from sql.rebuilds import left_of
 from sql.statements import statements
 
 REBUILDS_SINCE = 5  # the migration that knows versions of tables
+DECISIONS_SINCE = 10  # the migration that knows decisions about parked events
 
 
 class Pair(msgspec.Struct, frozen=True):
@@ -25,13 +26,17 @@ class Pair(msgspec.Struct, frozen=True):
 
 
 class ParkedSum(msgspec.Struct, frozen=True):
-    """Events of a stream that a projector could not read."""
+    """Events of a stream that a projector could not read.
+
+    events: that nobody has set aside; last_n, error: the newest n of these, and one reason; null where there is none.
+    """
 
     projector: str
     stream: str
     events: int
-    last_n: int
-    error: str
+    set_aside: int
+    last_n: int | None
+    error: str | None
 
 
 class LostSum(msgspec.Struct, frozen=True):
@@ -116,7 +121,9 @@ async def _look(connection: Connection, gaps_since: datetime) -> DatabaseFacts:
         versions={row["projector"]: row["version"] for row in versions},
         rebuilds=await _rebuilds(connection),
         pairs=msgspec.convert(await _rows(connection, "read_checkpoints"), list[Pair]),
-        parked=msgspec.convert(await _rows(connection, "parked_sums"), list[ParkedSum]),
+        parked=msgspec.convert(await _rows(connection, "parked_sums"), list[ParkedSum])
+        if last["number"] >= DECISIONS_SINCE
+        else [],
         # An older database is looked at, too: it does not know them yet.
         lost=msgspec.convert(await _rows(connection, "read_lost_rows"), list[LostSum])
         if last["number"] == facts.wanted

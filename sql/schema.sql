@@ -606,6 +606,22 @@ CREATE TABLE public.lost_rows (
 
 COMMENT ON TABLE public.lost_rows IS 'Rows of events that a log.takeover (n) gave up as lost: nobody else gets them, and the projection is to be rebuilt.';
 
+CREATE TABLE public.parked_decisions (
+    requests_stream text NOT NULL,
+    requests_n bigint NOT NULL,
+    at timestamp with time zone NOT NULL,
+    decision text NOT NULL,
+    projector text NOT NULL,
+    stream text NOT NULL,
+    n bigint NOT NULL,
+    reason text NOT NULL,
+    asked_by text NOT NULL,
+    key text NOT NULL,
+    CONSTRAINT parked_decisions_decision_check CHECK ((decision = ANY (ARRAY['retry'::text, 'set_aside'::text])))
+);
+
+COMMENT ON TABLE public.parked_decisions IS 'Requests to retry parked events or to set them aside, from the log: the newest one counts.';
+
 CREATE TABLE public.parked_events (
     projector text NOT NULL,
     stream text NOT NULL,
@@ -618,6 +634,75 @@ CREATE TABLE public.parked_events (
 );
 
 COMMENT ON TABLE public.parked_events IS 'Events, or parts of them, that could not be read: whole, with the reason.';
+
+CREATE TABLE public.parked_tries (
+    requests_stream text NOT NULL,
+    requests_n bigint NOT NULL,
+    at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    projector text NOT NULL,
+    stream text NOT NULL,
+    n bigint NOT NULL,
+    gained bigint NOT NULL,
+    packets_left bigint NOT NULL,
+    unread boolean NOT NULL,
+    refused text
+);
+
+COMMENT ON TABLE public.parked_tries IS 'What came of each retry: one request is one try, also over rebuilds, so this is never rebuilt.';
+
+COMMENT ON COLUMN public.parked_tries.gained IS 'Packets that could not be stored before, and are rows now.';
+
+COMMENT ON COLUMN public.parked_tries.unread IS 'Whether it had been the decoder that refused, and not the database: then candles lack it as well.';
+
+CREATE VIEW public.parked AS
+ SELECT held.projector,
+    held.stream,
+    held.n,
+    held.at,
+    held.parts,
+    held.packets,
+    held.bytes,
+    held.error,
+        CASE
+            WHEN (told.decision = 'set_aside'::text) THEN 'set_aside'::text
+            WHEN ((told.decision = 'retry'::text) AND (NOT told.tried)) THEN 'retry_wanted'::text
+            ELSE 'waiting'::text
+        END AS state,
+    told.decision,
+    told.at AS decided_at,
+    told.reason,
+    told.asked_by,
+    told.requests_stream,
+    told.requests_n
+   FROM (( SELECT parked_events.projector,
+            parked_events.stream,
+            parked_events.n,
+            min(parked_events.at) AS at,
+            count(*) AS parts,
+            sum(parked_events.packets) AS packets,
+            sum(octet_length(parked_events.payload)) AS bytes,
+            (array_agg(parked_events.error ORDER BY parked_events.part))[1] AS error
+           FROM public.parked_events
+          GROUP BY parked_events.projector, parked_events.stream, parked_events.n) held
+     LEFT JOIN LATERAL ( SELECT said.requests_stream,
+            said.requests_n,
+            said.at,
+            said.decision,
+            said.projector,
+            said.stream,
+            said.n,
+            said.reason,
+            said.asked_by,
+            said.key,
+            (EXISTS ( SELECT
+                   FROM public.parked_tries tried
+                  WHERE ((tried.requests_stream = said.requests_stream) AND (tried.requests_n = said.requests_n)))) AS tried
+           FROM public.parked_decisions said
+          WHERE ((said.projector = held.projector) AND (said.stream = held.stream) AND (said.n = held.n))
+          ORDER BY said.at DESC, said.requests_stream DESC, said.requests_n DESC
+         LIMIT 1) told ON (true));
+
+COMMENT ON VIEW public.parked IS 'Each parked event with its state: waiting for a decision, retry_wanted, set_aside.';
 
 CREATE TABLE public.projection_checkpoints (
     projector text NOT NULL,
@@ -716,8 +801,14 @@ ALTER TABLE ONLY public.instruments
 ALTER TABLE ONLY public.lost_rows
     ADD CONSTRAINT lost_rows_pkey PRIMARY KEY (projector, stream, n);
 
+ALTER TABLE ONLY public.parked_decisions
+    ADD CONSTRAINT parked_decisions_pkey PRIMARY KEY (requests_stream, requests_n);
+
 ALTER TABLE ONLY public.parked_events
     ADD CONSTRAINT parked_events_pkey PRIMARY KEY (projector, stream, n, part);
+
+ALTER TABLE ONLY public.parked_tries
+    ADD CONSTRAINT parked_tries_pkey PRIMARY KEY (requests_stream, requests_n);
 
 ALTER TABLE ONLY public.projection_checkpoints
     ADD CONSTRAINT projection_checkpoints_pkey PRIMARY KEY (projector, stream);
@@ -739,5 +830,11 @@ CREATE INDEX candles_1m_bucket ON public.candles_1m USING btree (bucket, stream_
 CREATE INDEX instruments_now ON public.instruments USING btree (exchange, instrument_type, expiry) WHERE (valid_to IS NULL);
 
 CREATE INDEX instruments_symbol ON public.instruments USING btree (tradingsymbol text_pattern_ops, exchange);
+
+CREATE INDEX parked_decisions_event ON public.parked_decisions USING btree (projector, stream, n);
+
+CREATE UNIQUE INDEX parked_decisions_key ON public.parked_decisions USING btree (requests_stream, key) WHERE (key <> ''::text);
+
+CREATE INDEX parked_tries_event ON public.parked_tries USING btree (projector, stream, n);
 
 CREATE INDEX ticks_time ON ONLY public.ticks USING brin ("time") WITH (pages_per_range='32', autosummarize='on');

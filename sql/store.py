@@ -143,6 +143,16 @@ class Store:
         async with self._reached(f"lease of {lease.projector}") as connection:
             await connection.execute(statements["release_lease"], {**_pair(lease), "epoch": lease.epoch})
 
+    async def open_retries(self, lease: Lease, limit: int) -> list[dict[str, Any]]:
+        """Give requests to retry events of a pair that nobody has tried: requests_stream, requests_n, n.
+
+        Raises Unreachable.
+        """
+        async with self._reached(f"what is to be tried again of {lease.projector}") as connection:
+            return await (
+                await connection.execute(statements["open_retries"], {**_pair(lease), "limit": limit})
+            ).fetchall()
+
     @asynccontextmanager
     async def begin(self, lease: Lease, target: int) -> AsyncIterator[Rows]:
         """Move the checkpoint from lease.n to target and give the transaction for its rows; commit at the end.

@@ -13,8 +13,8 @@ import rich_click as click
 def command(names: tuple[str, ...], everything: bool, dry_run: bool, yes: bool, restart: bool, as_json: bool) -> int:
     """Make tables again from the log, beside the live ones, and put them in their place.
 
-    NAME is ticks, candles, gaps or instruments. Whatever runs goes on meanwhile. A rebuild that was interrupted goes on
-    where it was when it is started again.
+    NAME is ticks, candles, gaps, instruments or parked. Whatever runs goes on meanwhile. A rebuild that was interrupted
+    goes on where it was when it is started again.
     """
     import sys
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from datetime import datetime
 
+from events.messages import RETRIED
 from ops.doctor.finding import Finding, good, note, wrong
 from ops.facts.gather import Facts
 from ops.facts.streams import ProjectorFacts, StreamFacts
@@ -128,11 +129,16 @@ def _version(name: str, made: int, version: int) -> Finding:
 
 
 def parked(facts: Facts) -> Iterator[Finding]:
-    """Look at what could not be read."""
+    """Look at what could not be read, and was not set aside."""
     if facts.database.facts is None:
         return
-    for each in facts.database.facts.parked:
+    waiting = [each for each in facts.database.facts.parked if each.events]
+    for each in waiting:
         found = f"{each.events} events of {each.stream} were parked by {each.projector}, such as: {each.error}"
-        yield note("parked", found, f"bahi explain {each.stream} {each.last_n}")
-    if not facts.database.facts.parked:
-        yield good("parked", "nothing that could not be read")
+        mended = "bahi parked retry" if each.projector in RETRIED else f"bahi rebuild {each.projector}"
+        look = f"bahi parked show {each.projector} {each.stream} {each.last_n}"
+        yield wrong("parked", found, f"{look}; after a fix {mended}, else bahi parked set-aside")
+    set_aside = sum(each.set_aside for each in facts.database.facts.parked)
+    if not waiting:
+        aside = f"; {set_aside} events are set aside" if set_aside else ""
+        yield good("parked", f"nothing that could not be read waits for a decision{aside}")

@@ -3,15 +3,13 @@
 import asyncio
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import msgspec
-import numpy as np
 
 from events import codec, spool
 from events.archive import Archive
-from events.decode import FRAME_TYPES, decode
-from events.decode.tick import FULL, INDEX_FULL, INDEX_QUOTE, LTP, QUOTE, Ticks
+from events.decode.described import Row, describe
+from events.decode.tick import Ticks
 from events.event import Recorded
 from events.redis_log import RedisLog
 from ops.embedded.discover import connect_settings
@@ -25,11 +23,6 @@ from sql import snapshot
 from sql.snapshot import Snapshot
 
 MINUTE_NS = 60 * NS_PER_SECOND
-KINDS = {LTP: "ltp", QUOTE: "quote", FULL: "full", INDEX_QUOTE: "index quote", INDEX_FULL: "index full"}
-PAYLOAD_SHOWN_BYTES = 64  # of an event that is neither a frame nor JSON
-TEXT_SHOWN_CHARACTERS = 400  # of one value; an instruments part has a megabyte
-
-Row = dict[str, Any]
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -88,7 +81,8 @@ async def look_up(settings: Settings, stream: str, n: int) -> Life:
         places=[Place(place.store, place.where, other == entry) for place, other in found],
         trouble=trouble,
     )
-    ticks = _read(life, event)
+    content, ticks = describe(event)
+    life.said, life.ticks, life.unread = content.said, content.ticks, content.unread
     if ready.database_url:
         try:
             async with snapshot.take(ready.database_url) as tables:
@@ -129,54 +123,6 @@ async def _everywhere(settings: Settings, stream: str, n: int, trouble: list[str
 
 def _spool_file(folder: Path, n: int) -> str:
     return str([file.path for file in spool.spool_files(folder) if file.first <= n][-1])
-
-
-# ---- what it says -------------------------------------------------------------------------------------------------
-
-
-def _read(life: Life, event: Recorded) -> Ticks | None:
-    """Decode the payload into `life`; give the ticks of a frame."""
-    if event.type not in FRAME_TYPES:
-        life.said = _said(event)
-        return None
-    decoded = decode([event])
-    life.ticks = [_tick(tick) for tick in decoded.ticks]
-    life.unread = [f"{parked.error} ({parked.packets} packets)" for parked in decoded.parked]
-    return decoded.ticks
-
-
-def _said(event: Recorded) -> Row:
-    try:
-        said = msgspec.json.decode(event.payload)
-    except msgspec.DecodeError:
-        return {"payload": event.payload[:PAYLOAD_SHOWN_BYTES].hex(" ")}
-    if not isinstance(said, dict):
-        return {"payload": said}
-    return {name: _short(value) for name, value in said.items()}
-
-
-def _short(value: object) -> object:
-    text = str(value)
-    return (
-        value if len(text) <= TEXT_SHOWN_CHARACTERS else f"{text[:TEXT_SHOWN_CHARACTERS]}... ({len(text)} characters)"
-    )
-
-
-def _tick(tick: np.void) -> Row:
-    kind = int(tick["kind"])
-    trades, depth = kind in (QUOTE, FULL), kind == FULL
-    return {
-        "kind": KINDS[kind],
-        "time": _instant(int(tick["time_ns"])).astimezone(IST).isoformat(),
-        "instrument_token": tick["instrument_token"].item(),
-        "last_price": tick["last_price"].item(),
-        "last_quantity": tick["last_quantity"].item() if trades else None,
-        "volume": tick["volume"].item() if trades else None,
-        "oi": tick["oi"].item() if depth else None,
-        "bid": tick["bids"]["price"][0].item() if depth else None,
-        "ask": tick["asks"]["price"][0].item() if depth else None,
-        "flags": int(tick["flags"]),
-    }
 
 
 # ---- what became of it --------------------------------------------------------------------------------------------

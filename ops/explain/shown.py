@@ -6,7 +6,8 @@ from datetime import datetime
 from rich.console import Console
 from rich.table import Table
 
-from ops.explain.life import Life, Row
+from events.decode.described import Row
+from ops.explain.life import Life
 from runtime.calendar import IST
 
 PLAIN_COLUMNS = 200

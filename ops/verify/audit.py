@@ -141,7 +141,18 @@ class Audit:
         report, findings = self.report, self.findings
         for number, rows in self._held.strays.items():
             findings.problem("above", "", f"{rows} rows in ticks of an unknown stream number {number}", _REBUILD)
-        names = ("received", "stored", "parked", "lost", "doubled", "gaps", "tombstones", "waiting", "expired")
+        names = (
+            "received",
+            "stored",
+            "parked",
+            "set_aside",
+            "lost",
+            "doubled",
+            "gaps",
+            "tombstones",
+            "waiting",
+            "expired",
+        )
         for name in names:
             setattr(report, name, sum(getattr(each, name) for each in report.streams))
         if self._book:

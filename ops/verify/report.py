@@ -43,6 +43,7 @@ class StreamReport(msgspec.Struct):
     received: int = 0
     stored: int = 0
     parked: int = 0
+    set_aside: int = 0
     waiting: int = 0
     expired: int = 0
     lost: int = 0
@@ -71,6 +72,7 @@ class Report(msgspec.Struct, omit_defaults=False):
     """The whole account, in packets (one packet is one tick).
 
     received = stored + parked + lost - doubled, up to where `ticks` has committed and within the days that are kept;
+    set_aside: of the parked ones, what a user has decided to leave as it is;
     waiting: received, not yet committed; expired: of days that are no longer kept. sent, unreceived: by the sandbox's
     journal, null without one; unreceived lies in declared gaps, under_way had not been received when we looked.
     tombstones: events that were given up as lost with a disk, each named by a log.takeover.
@@ -80,6 +82,7 @@ class Report(msgspec.Struct, omit_defaults=False):
     received: int = 0
     stored: int = 0
     parked: int = 0
+    set_aside: int = 0
     lost: int = 0
     doubled: int = 0
     gaps: int = 0

@@ -42,6 +42,8 @@ class RowAccount:
             self._report.waiting += frame.declared
             return 0
         parked = self._parked.pop(entry.n, None)
+        if parked and parked.set_aside:
+            self._report.set_aside += parked.packets
         if parked and parked.payload_bytes == len(entry.payload) > 0:  # it was refused whole
             self._park(frame.declared)
             return 0

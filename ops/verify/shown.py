@@ -31,6 +31,8 @@ def show(report: Report, console: Console) -> None:
         )
     candles = report.candles
     which = f"{'all' if candles.all else 'a sample of'} {candles.instruments} instruments"
+    if report.set_aside:
+        console.print(f"of the parked packets {report.set_aside:,} are set aside: bahi parked list --state set_aside")
     console.print(f"candles made again: {candles.compared:,} of {which}, {candles.different} differ")
     if report.instruments.compared:
         named = report.instruments

@@ -34,10 +34,11 @@ Counts = npt.NDArray[np.int64]
 
 
 class Parked(NamedTuple):
-    """What was parked of one event: packets, and the longest payload in bytes."""
+    """What was parked of one event: packets, the longest payload in bytes, whether a user has set it aside."""
 
     packets: int
     payload_bytes: int
+    set_aside: bool
 
 
 class StreamRows(msgspec.Struct):
@@ -103,7 +104,7 @@ async def read(database_url: str, retention_days: int, sample: int | None) -> Ta
         since = await _retained_since(snapshot, retention_days)
         strays = await _count(snapshot, since, names, streams)
         for row in await snapshot.rows("count_parked"):
-            parked = Parked(row["packets"], row["payload_bytes"])
+            parked = Parked(row["packets"], row["payload_bytes"], row["set_aside"])
             streams.setdefault(row["stream"], StreamRows()).parked[row["n"]] = parked
         for row in await snapshot.rows("all_gaps"):
             gap = (row["to_us"], row["reason"])

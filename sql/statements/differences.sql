@@ -117,3 +117,12 @@ select concat_ws(' ', stream, 'n', n, 'part', part) as key, stream, n, to_jsonb(
 from parked_events
 where projector = %(projector)s and n >= coalesce((%(firsts)s::jsonb ->> stream)::bigint, 1) and stream = %(part)s
 order by n, part
+
+-- sum_parked_decisions: a checksum of what was asked in each stream of requests
+select requests_stream as part, count(*) as rows, sum(hash_record_extended(parked_decisions, 0)) as checksum
+from parked_decisions group by 1
+
+-- rows_parked_decisions: what was asked in one stream of requests
+select concat_ws(' ', requests_stream, requests_n) as key, requests_stream as stream, requests_n as n,
+       to_jsonb(parked_decisions) as body
+from parked_decisions where requests_stream = %(part)s order by requests_n

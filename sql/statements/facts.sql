@@ -2,9 +2,11 @@
 select pg_database_size(current_database()) as bytes,
        (extract(epoch from clock_timestamp()) * 1000000)::bigint as clock_us
 
--- parked_sums: what could not be read, by projector and stream
-select projector, stream, count(distinct n) as events, max(n) as last_n, min(error) as error
-from parked_events group by projector, stream order by stream, projector
+-- parked_sums: what could not be read and was not set aside, and what was, by projector and stream
+select projector, stream, count(*) filter (where state <> 'set_aside') as events,
+       count(*) filter (where state = 'set_aside') as set_aside,
+       max(n) filter (where state <> 'set_aside') as last_n, min(error) filter (where state <> 'set_aside') as error
+from parked group by projector, stream order by stream, projector
 
 -- open_gaps: losses of feed that last
 select stream, from_time, reason from feed_gaps where to_time is null order by from_time

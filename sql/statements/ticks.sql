@@ -11,3 +11,12 @@ select drop_tick_days(%(days)s::integer) as part
 
 -- wait_briefly: a drop must not hold up those who load ticks while it waits for somebody who reads them
 select set_config('lock_timeout', '500ms', true)
+
+-- reach_compressed: let rows of one event be taken out of a compressed day, which TimescaleDB limits otherwise
+select set_config('timescaledb.max_tuples_decompressed_per_dml_transaction', '0', true)
+
+-- forget_ticks: the rows of one event, found by the times that its packets have
+delete from ticks
+where time = any (%(times)s::timestamptz[]) and instrument_token = any (%(tokens)s::bigint[])
+  and stream_id = %(stream_id)s and n = %(n)s
+returning n

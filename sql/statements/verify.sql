@@ -1,5 +1,5 @@
 -- hold_tables: let nobody replace what is about to be read
-lock table ticks, candles_1m, feed_gaps, parked_events, instruments in access share mode
+lock table ticks, candles_1m, feed_gaps, parked_events, parked_decisions, instruments in access share mode
 
 -- wait_patiently: counting a week of ticks takes longer than a projector's statement may
 select set_config('statement_timeout', '0', true), set_config('idle_in_transaction_session_timeout', '0', true)
@@ -18,9 +18,11 @@ select stream_id, string_agg(int8send(n) || int8send(rows), ''::bytea) as pairs
 from (select stream_id, n, count(*) as rows from ticks where time >= %(from)s group by stream_id, n) each
 group by stream_id, n / 4096
 
--- count_parked: how many packets of each event were parked, and whether it was parked whole
-select stream, n, sum(packets)::bigint as packets, max(octet_length(payload)) as payload_bytes
-from parked_events where projector = 'ticks' group by stream, n
+-- count_parked: how many packets of each event were parked, whether it was parked whole, and whether it is set aside
+select stream, n, packets, state = 'set_aside' as set_aside,
+       (select max(octet_length(payload)) from parked_events part
+        where part.projector = 'ticks' and part.stream = parked.stream and part.n = parked.n) as payload_bytes
+from parked where projector = 'ticks'
 
 -- all_gaps: the losses of feed, in microseconds
 select stream, (extract(epoch from from_time) * 1000000)::bigint as from_us,

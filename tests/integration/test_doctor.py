@@ -211,10 +211,18 @@ async def test_a_checkpoint_behind_the_end_of_the_log_is_wrong(ready: Settings, 
     assert "the log ends at" in (await wrong(ready, "projectors")).found
 
 
-async def test_what_was_parked_is_noted_with_the_way_to_see_it(ready: Settings, log: SmallLog) -> None:
+async def test_what_was_parked_is_wrong_until_it_is_set_aside(ready: Settings, log: SmallLog) -> None:
     n = await log.receive(market(40, 1)[0][:-9])
     await log.project()
-    assert (await noted(ready, "parked")).remedy == f"bahi explain {log.stream} {n}"
+    assert (
+        f"bahi parked show ticks {log.stream} {n}; after a fix bahi parked retry"
+        in (await wrong(ready, "parked")).remedy
+    )
+    decided = "insert into parked_decisions values ('requests', 1, now(), 'set_aside', 'ticks', %s, %s, 'cut', '', '')"
+    sql(ready, decided, log.stream, n)
+    findings = await examine(ready)
+    assert is_well(findings), findings
+    assert "1 events are set aside" in next(each.found for each in findings if each.check == "parked")
 
 
 # ---- access -------------------------------------------------------------------------------------------------------

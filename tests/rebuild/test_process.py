@@ -14,6 +14,7 @@ import pytest
 import redis
 
 from events.archive import Archive
+from events.messages import SetAside
 from events.reader import Reader
 from events.redis_log import RedisLog
 from ops.embedded.server import Server
@@ -26,7 +27,7 @@ from runtime.settings import Settings
 from sql.store import Store
 from tests import servers
 from tests.entries import START_NS
-from tests.frames import STREAM, entry
+from tests.frames import STREAM, entry, recorded
 from tests.loops import HastyClock, NoMarks, Running, ask
 from tests.patience import PATIENCE_SECONDS
 from tests.projectors.test_instruments import DAY_ONE, csv_of, log_of
@@ -42,7 +43,14 @@ async def fill(settings: Settings) -> dict[str, int]:
     """Write a log into the archive alone; give each stream's last n."""
     archive = Archive.at(settings)
     dumps = kite_dump.events("sandbox", csv_of({256: ("INFY", 1), 512: ("TCS", 1)}), DAY_ONE, START_NS, START_NS + 1)
-    streams = {STREAM: events(1, EVENTS), OTHER: events(1, EVENTS, OTHER), "reference": log_of(dumps)}
+    decisions = [SetAside(projector="ticks", stream=STREAM, n=3, reason="cut", key=str(n)) for n in (1, 2)]
+    requests = [recorded(n, decision, stream="requests") for n, decision in enumerate(decisions, 1)]
+    streams = {
+        STREAM: events(1, EVENTS),
+        OTHER: events(1, EVENTS, OTHER),
+        "reference": log_of(dumps),
+        "requests": requests,
+    }
     for stream, log in streams.items():
         for start in range(0, len(log), SEGMENT_EVENTS):
             await archive.put(stream, [entry(event) for event in log[start : start + SEGMENT_EVENTS]])
