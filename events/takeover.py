@@ -79,15 +79,15 @@ class Done(msgspec.Struct, frozen=True):
 
 async def take_over(spool: Spool, near: Log, far: Archive, fence: Fence, clock: Clock, why: str) -> Done:
     """Make the stream whole from all that is left of it; the spool then has one file, to be loaded."""
-    backoff, complaints, done = Backoff(), Complaints(_log.bind(stream=spool.stream)), None
+
+    async def attempt() -> Done | None:
+        return await _try(spool, near, far, fence, clock, why)
+
+    done: Done | None = None
     lock = await _archiver_shut_out(spool)
     try:
         while done is None:
-            try:
-                done = await _try(spool, near, far, fence, clock, why)
-            except Unreachable as error:
-                complaints.say("takeover_waits", wanted=error.wanted, found=error.found, remedy=error.remedy)
-                await backoff.wait()
+            done = await _until_answered("a store, or room", spool.stream, attempt)
     finally:
         disk.close(lock)
     return done
@@ -138,7 +138,7 @@ async def _until_answered(who: str, stream: str, ask: Callable[[], Awaitable[T]]
         try:
             return await ask()
         except Unreachable as error:
-            complaints.say("stream_opening_waits", found=error.found, remedy=error.remedy)
+            complaints.say("stream_opening_waits", wanted=error.wanted, found=error.found, remedy=error.remedy)
             await backoff.wait()
 
 
