@@ -8,7 +8,6 @@ import contextlib
 import struct
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from pathlib import Path
 
 import aiohttp
 import msgspec
@@ -16,15 +15,13 @@ import msgspec
 from api import parts as parts_module
 from api.parts import Parts
 from api.server import serve
-from events.archive import Archive
 from events.event import Event
 from events.messages import Message, pack
 from events.redis_log import RedisLog
-from events.spool import Spool
 from events.writer import Writer
 from runtime.clock import SystemClock
 from runtime.settings import Settings
-from tests.desk import taken_by_redis
+from tests.desk import taken_by_redis, writing
 from tests.patience import PATIENCE_SECONDS
 from tests.ports import free_port
 
@@ -121,28 +118,11 @@ async def feeding(settings: Settings, stream: str = "ticks-sandbox-1") -> AsyncI
     """Own a ticks stream until the context ends."""
     assert settings.redis_url is not None
     log = RedisLog.connect(settings.redis_url)
-    folder: Path = settings.bahi_data_dir / "spool" / stream
-    writer = await Writer.open(
-        Spool(folder, stream),
-        log,
-        Archive.at(settings),
-        SystemClock(),
-        _no_checkpoint,
-        roll_bytes=settings.spool_file_bytes,
-        roll_seconds=settings.spool_file_seconds,
-    )
-    running = asyncio.create_task(writer.run())
     try:
-        yield Feed(writer)
+        async with writing(settings, log, stream, SystemClock()) as writer:
+            yield Feed(writer)
     finally:
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
-        await writer.close()
         await log.close()
-
-
-async def _no_checkpoint(_stream: str) -> dict[str, int]:
-    return {}
 
 
 def ltp_frame(prices: dict[int, float]) -> bytes:

@@ -8,11 +8,11 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from ops.embedded import place
+from ops.embedded import place as embedded_place
 from ops.embedded.server import Server
 from runtime import settings as settings_module
 from runtime.settings import Settings
-from tests import buckets, ports, servers, timescale
+from tests import buckets, ports, servers, shelves, timescale
 
 # A slow machine is no defect: no example has a time limit, and none is refused because drawing it took long. Everybody
 # sees the same examples; `--hypothesis-profile=explore` draws new ones.
@@ -32,7 +32,8 @@ def anyio_backend() -> str:
 @pytest.fixture(scope="session", autouse=True)
 def _servers_ports() -> None:
     """Let embedded servers of this worker take their ports from a part of the range that is this worker's alone."""
-    place.PORT_MIN, place.PORT_MAX = ports.share(place.PORT_MIN, place.PORT_MAX)
+    first, last = ports.share(embedded_place.PORT_MIN, embedded_place.PORT_MAX)
+    embedded_place.PORT_MIN, embedded_place.PORT_MAX = first, last
 
 
 @pytest.fixture(scope="session")
@@ -54,6 +55,14 @@ def s3_address() -> Iterator[str]:
     """Give the address of this worker's server that speaks S3."""
     with buckets.server() as address:
         yield address
+
+
+@pytest.fixture(params=["folder", "bucket"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> shelves.Place:
+    """Give each place in turn where an archive can stand, empty."""
+    if request.param == "folder":
+        return shelves.FolderPlace(tmp_path / "archive")
+    return shelves.BucketPlace(request.getfixturevalue("s3_address"), tmp_path)
 
 
 @pytest.fixture

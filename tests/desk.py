@@ -10,13 +10,15 @@ import redis
 
 from events.archive import Archive
 from events.event import Recorded
+from events.log import Log
 from events.reader import Reader
 from events.redis_log import RedisLog
 from events.spool import Spool, closed_files, spool_files
 from events.takeover import Fence
 from events.writer import Writer
-from runtime.clock import ManualClock
+from runtime.clock import Clock, ManualClock
 from runtime.errors import TakeoverDue
+from runtime.settings import Settings
 from tests.entries import START_NS, event
 from tests.patience import PATIENCE_SECONDS
 
@@ -83,6 +85,21 @@ class Desk:
         for file, last in closed_files(self.folder):
             await self.archive.put(self.stream, file.closed_entries(self.stream, last))
             file.path.unlink()
+
+
+@contextlib.asynccontextmanager
+async def writing(settings: Settings, log: Log, stream: str, clock: Clock) -> AsyncIterator[Writer]:
+    """Run the writer of a stream in the settings' places; at the end it is cut off where it stands."""
+    spool = Spool(settings.bahi_data_dir / "spool" / stream, stream)
+    limits = {"roll_bytes": settings.spool_file_bytes, "roll_seconds": settings.spool_file_seconds}
+    writer = await Writer.open(spool, log, Archive.at(settings), clock, nobody, **limits)
+    running = asyncio.create_task(writer.run())
+    try:
+        yield writer
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        await writer.close()
 
 
 async def taken_by_redis(writer: Writer) -> None:

@@ -16,7 +16,7 @@ from events.event import Event
 from events.messages import Beat, Connected, Gap, Lost, Message, Subscribed, pack
 from events.reader import Reader
 from events.redis_log import RedisLog
-from events.spool import Spool, spool_files
+from events.spool import spool_files
 from events.writer import Writer
 from ops.sandbox import wire
 from ops.sandbox.journal import Journal
@@ -28,7 +28,7 @@ from runtime.clock import ManualClock, SystemClock
 from runtime.lifecycle import Stop
 from runtime.settings import Settings
 from sql.store import Store
-from tests.desk import taken_by_redis
+from tests.desk import taken_by_redis, writing
 from tests.entries import START_NS
 from tests.frames import SECOND_NS, STREAM, Packet, frame
 from tests.patience import PATIENCE_SECONDS
@@ -174,24 +174,15 @@ async def small_log(settings: Settings, stream: str = STREAM) -> AsyncIterator[S
     """Own a stream until the context ends."""
     assert settings.redis_url
     log = RedisLog.connect(settings.redis_url)
-    spool = Spool(settings.bahi_data_dir / "spool" / stream, stream)
-    clock = ManualClock(START_NS)
-    limits = {"roll_bytes": settings.spool_file_bytes, "roll_seconds": settings.spool_file_seconds}
-    writer = await Writer.open(spool, log, Archive.at(settings), clock, _none, **limits)
-    running = asyncio.create_task(writer.run())
-    mine = SmallLog(settings, writer, log, stream)
     try:
-        yield mine
+        async with writing(settings, log, stream, ManualClock(START_NS)) as writer:
+            mine = SmallLog(settings, writer, log, stream)
+            try:
+                yield mine
+            finally:
+                mine.journal.close()
     finally:
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
-        await writer.close()
         await log.close()
-        mine.journal.close()
-
-
-async def _none(_stream: str) -> dict[str, int]:
-    return {}
 
 
 def market(first: int, count: int, tokens: Sequence[int] = (408_065, 738_561, 2_953_217)) -> list[bytes]:

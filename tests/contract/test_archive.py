@@ -1,7 +1,6 @@
 """The archive holds each record once, for ever, and finds it by n and by time: in a folder, and in a bucket."""
 
 import asyncio
-from pathlib import Path
 
 import pytest
 
@@ -9,16 +8,9 @@ from events import segment
 from events.archive import CHUNKS_MAX, Archive
 from runtime.errors import ArchiveConflict, ArchiveRotten, Unreachable
 from tests.entries import START_NS, STREAM, entries, entry, numbers
-from tests.shelves import BucketPlace, FolderPlace, Place
+from tests.shelves import Place
 
 SECOND_NS = 10**9
-
-
-@pytest.fixture(params=["folder", "bucket"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
-    if request.param == "folder":
-        return FolderPlace(tmp_path / "archive")
-    return BucketPlace(request.getfixturevalue("s3_address"), tmp_path)
 
 
 @pytest.fixture

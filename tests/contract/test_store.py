@@ -1,6 +1,6 @@
 """The port `sql.store.Store`: what the one on PostgreSQL and the simulated one both promise."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from typing import Protocol, TypeVar
 
 import pytest
@@ -8,6 +8,7 @@ import pytest
 from runtime.errors import LeaseLost, Unreachable
 from sql.store import Lease, Rows, Store
 from tests.loops import ask
+from tests.owners import Torn, insist
 from tests.simulation.faults import Plan
 from tests.simulation.ledger import Ledger
 from tests.simulation.tables import SimulatedStore, Tables
@@ -92,19 +93,6 @@ async def commit(store: Store, lease: Lease, target: int) -> None:
     async with store.begin(lease, target) as rows:
         await park(rows, target)
     lease.n = target
-
-
-async def insist(call: Callable[[], Awaitable[T]]) -> T:
-    """Call as a loop does: again after its session was ended."""
-    while True:
-        try:
-            return await call()
-        except Unreachable:
-            continue
-
-
-class Torn(Exception):
-    """Ends a transaction."""
 
 
 async def test_a_new_pair_begins_at_0(stand: Stand) -> None:

@@ -1,6 +1,6 @@
 """A database restored from a backup: what came after it comes back from the log, and no old owner writes any more."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
 
 import msgspec
@@ -22,6 +22,7 @@ from sql.rebuilds import Site
 from sql.store import Lease, Store
 from tests.frames import STREAM
 from tests.loops import ask
+from tests.owners import Torn, insist
 from tests.ports import free_port
 from tests.servers import with_database
 from tests.small_log import SmallLog, market, small_log
@@ -29,10 +30,6 @@ from tests.small_log import SmallLog, market, small_log
 pytestmark = pytest.mark.anyio
 
 LONG_AGO_EPOCH = 1_700_000_000_000_000  # November 2023, in microseconds
-
-
-class Torn(Exception):
-    """Ends a transaction."""
 
 
 class Backup:
@@ -111,15 +108,6 @@ async def commits(store: Store, lease: Lease) -> bool:
     with pytest.raises((Torn, LeaseLost)) as found:
         await insist(tear)
     return found.type is Torn
-
-
-async def insist(call: Callable[[], Awaitable[None]]) -> None:
-    """Call again after a session was ended, as a loop does."""
-    while True:
-        try:
-            return await call()
-        except Unreachable:
-            continue
 
 
 async def wrong(settings: Settings) -> list[str]:

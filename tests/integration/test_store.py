@@ -14,6 +14,7 @@ import pytest
 from runtime.errors import BadEvent, Halt, LeaseLost, Unreachable
 from sql.store import Lease, Rows, Store
 from tests.loops import ask
+from tests.owners import Torn, insist
 from tests.patience import PATIENCE_SECONDS
 from tests.proxy import proxy
 
@@ -82,19 +83,6 @@ async def checkpoint(url: str) -> tuple[int, int]:
 async def run_out(url: str) -> None:
     """Let the lease's time be over."""
     await ask(url, "update projection_checkpoints set lease_until = now() - interval '1 second'")
-
-
-async def insist(call: Callable[[], Awaitable[T]]) -> T:
-    """Call as a loop does: again after its session was ended."""
-    while True:
-        try:
-            return await call()
-        except Unreachable:
-            continue
-
-
-class Torn(Exception):
-    """Ends a transaction."""
 
 
 async def test_rows_and_position_become_visible_together(store: Store, database_url: str) -> None:

@@ -19,6 +19,7 @@ from sql.store import Store
 from tests.entries import START_NS
 from tests.frames import DAY_NS, INFY, NIFTY, RELIANCE, SECOND_NS, STREAM, USDINR, Packet, frame, recorded
 from tests.loops import Desk, ask
+from tests.owners import Torn
 
 AT_NS = START_NS + 123_456_789  # a received time has more digits than a timestamptz
 SECONDS = START_NS // SECOND_NS
@@ -164,10 +165,6 @@ async def test_packets_of_unknown_length_are_parked_each_for_itself(desk: Desk) 
     parked = await ask(desk.database_url, "select part, packets, payload from parked_events order by part")
     assert [(row["part"], row["packets"]) for row in parked] == [(0, 1), (1, 1), (2, 1)]
     assert {bytes(row["payload"]) for row in parked} == {b"\x01" * 52, b"", b"\x02" * 9}
-
-
-class Torn(Exception):
-    """Ends a transaction."""
 
 
 async def test_a_batch_of_a_new_day_that_was_taken_back_can_be_written_again(database_url: str) -> None:

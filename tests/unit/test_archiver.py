@@ -20,7 +20,7 @@ from events.spool import Spool, spool_files, take_archive_lock
 from runtime.errors import ArchiveConflict, ArchiveRotten, SpoolMismatch, Unreachable
 from tests.cut_off import cut_off
 from tests.entries import STREAM, entries, entry, numbers
-from tests.shelves import BucketPlace, FolderPlace, Place
+from tests.shelves import Place
 from tests.small_disk import filled, small_disk
 
 NOTHING = Window(0, 0)  # is kept in Redis of what is archived
@@ -30,13 +30,6 @@ NS = 10**9
 @pytest.fixture
 def near() -> MemoryLog:
     return MemoryLog()
-
-
-@pytest.fixture(params=["folder", "bucket"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
-    if request.param == "folder":
-        return FolderPlace(tmp_path / "archive")
-    return BucketPlace(request.getfixturevalue("s3_address"), tmp_path)
 
 
 @pytest.fixture
