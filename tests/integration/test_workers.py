@@ -1,12 +1,17 @@
 """Several `bahi project` side by side, as real processes: who runs what when one joins, ends, dies or freezes."""
 
+import asyncio
 import re
 import signal
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 import pytest
 
+from events import codec
+from events.archive import Archive
+from ops.bench.frames import Source
 from tests.stack import TICK_STREAM, Stack
 
 PAIRS = {("candles", TICK_STREAM), ("gaps", TICK_STREAM), ("instruments", "reference"), ("ticks", TICK_STREAM)}
@@ -101,3 +106,35 @@ def test_who_let_go_of_a_pair_tells_nothing_of_it_any_more(stack: Stack) -> None
         "each tells of its own",
         lambda: (told("project"), told("project-2")) == ({"candles", "gaps", "instruments"}, {"ticks"}),
     )
+
+
+HOT = "ticks-sandbox-2"
+HOT_FRAMES = 60_000
+"""600,000 ticks: many seconds of work for one processor."""
+
+
+async def heat(stack: Stack) -> None:
+    """Let there be a second stream that has much to be caught up with."""
+    archive, frames = Archive(stack.data_dir / "archive"), Source().frames(HOT_FRAMES)
+    for first in range(1, HOT_FRAMES + 1, 10_000):
+        entries = [codec.encode(n, event) for n, event in enumerate(islice(frames, 10_000), first)]
+        await archive.put(HOT, entries)
+
+
+def test_a_stream_with_much_to_do_holds_up_no_other(stack: Stack) -> None:
+    asyncio.run(heat(stack))
+    stack.wait("the hot one has begun", lambda: stack.checkpoint("ticks", HOT) > 0)
+    names = ("ticks", "candles", "gaps")
+    before, begin = {name: stack.checkpoint(name) for name in names}, last(stack)
+    stack.wait("the hot one is well on", lambda: stack.checkpoint("ticks", HOT) > HOT_FRAMES * 2 // 3)
+    grown = {name: stack.checkpoint(name) - before[name] for name in names}
+    appended = last(stack) - begin
+    assert stack.checkpoint("ticks", HOT) < HOT_FRAMES, "there was something to be done all the while"
+    assert min(grown.values()) > appended // 2, f"of {appended} events {grown} were committed meanwhile"
+
+
+def last(stack: Stack) -> int:
+    """Give the last n of the live stream."""
+    with stack.redis() as client:
+        ((entry_id, _),) = client.xrevrange(TICK_STREAM, count=1)
+    return int(entry_id.split(b"-")[0])
