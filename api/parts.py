@@ -7,6 +7,7 @@ import msgspec
 from api.keys import Keys
 from api.live import Live
 from api.login_code import LoginCodes
+from api.observer import Observer
 from api.page import Page
 from api.prices import Prices
 from api.requests import Requests
@@ -36,6 +37,7 @@ class Parts(msgspec.Struct, frozen=True):
     live: Live
     requests: Requests
     watch: Watch
+    observer: Observer
     page: Page
     closing: asyncio.Event
 
@@ -61,6 +63,7 @@ def make(settings: Settings, log: Log, clock: Clock | None = None) -> Parts:
         live=live,
         requests=requests,
         watch=Watch(settings, clock, live, tables, requests, log, Archive.at(settings)),
+        observer=Observer(settings, clock, tables, log, Archive.at(settings)),
         page=Page(),
         closing=asyncio.Event(),
     )

@@ -68,6 +68,7 @@ async def serve(parts: Parts, stop: asyncio.Event) -> None:
     async with asyncio.TaskGroup() as tasks:
         behind = [
             tasks.create_task(parts.live.run()),
+            tasks.create_task(parts.observer.run()),
             tasks.create_task(seed(parts.tables, parts.live.prices)),
             tasks.create_task(reload_keys(parts)),
         ]

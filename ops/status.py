@@ -84,10 +84,11 @@ def _feeds(feeds: Iterable[FeedFacts]) -> Table:
 
 
 def _streams(streams: Iterable[StreamFacts]) -> Table:
-    table = _table("stream", "last n", "spool", "Redis", "trimmed", "archived", "unarchived")
+    table = _table("stream", "events/s", "last n", "spool", "Redis", "trimmed", "archived", "unarchived")
     for each in streams:
         table.add_row(
             each.stream,
+            f"{each.events_per_second:,.1f}",
             f"{each.last:,}",
             _number(each.spool_last),
             _number(each.redis_last),

@@ -184,6 +184,98 @@ SYNC_RUNS = counter(
     "outcome",
 )
 
+# --- Seen from outside: by the API, of everybody else, so that no alarm dies with what it watches
+SERVER_UP = gauge(
+    "bahi_server_up",
+    "1 while the server (postgresql, redis, archive) answers the API; what is seen of it is not shown meanwhile",
+    "server",
+)
+MARKET_OPEN = gauge(
+    "bahi_market_open",
+    "1 while the exchange trades by the calendar; absent in a year that the calendar does not cover",
+    "exchange",
+)
+STREAM_LAST_N = gauge(
+    "bahi_stream_last_n",
+    "The number of the last event that Redis or the archive has",
+    "stream",
+)
+STREAM_UNARCHIVED_SECONDS = gauge(
+    "bahi_stream_unarchived_seconds",
+    "Age of the oldest event that is not in the archive; beyond SPOOL_FILE_SECONDS the archiver is behind",
+    "stream",
+)
+WRITER_STANDING = gauge(
+    "bahi_writer_standing",
+    "1 while the stream's writer was refused (its next start takes over), is stopped, or has taken over",
+    "stream",
+    "state",
+)
+CHECKPOINT_N = gauge(
+    "bahi_checkpoint_n",
+    "The number of the last event whose rows are committed, as the database says it",
+    "projector",
+    "stream",
+)
+CHECKPOINT_LAG_EVENTS = gauge(
+    "bahi_checkpoint_lag_events",
+    "Events in the log that are not committed; seen also where nobody runs the projector",
+    "projector",
+    "stream",
+)
+CHECKPOINT_LAG_SECONDS = gauge(
+    "bahi_checkpoint_lag_seconds",
+    "Age of the oldest event that is not committed; how old the tables are",
+    "projector",
+    "stream",
+)
+CHECKPOINT_STILL_SECONDS = gauge(
+    "bahi_checkpoint_still_seconds",
+    "How long the checkpoint has not moved though there are events before it; beyond 5 nobody works on it",
+    "projector",
+    "stream",
+)
+CHECKPOINT_AHEAD_EVENTS = gauge(
+    "bahi_checkpoint_ahead_events",
+    "How far the checkpoint is beyond the log's end; above zero the log forgot, or the tables are of another one",
+    "projector",
+    "stream",
+)
+PARKED_EVENTS = gauge(
+    "bahi_parked_events",
+    "Events in parked_events: what could not be read",
+    "projector",
+    "stream",
+)
+LOST_EVENTS = gauge(
+    "bahi_lost_events",
+    "Events that a takeover gave up and of which there are rows; above zero the projection wants a rebuild",
+    "projector",
+    "stream",
+)
+REDIS_MEMORY_BYTES = gauge(
+    "bahi_redis_memory_bytes",
+    "Memory that Redis uses",
+)
+REDIS_MEMORY_LIMIT_BYTES = gauge(
+    "bahi_redis_memory_limit_bytes",
+    "Redis' maxmemory, 0 without one; at the limit appends are refused, and the spool grows",
+)
+REDIS_EVICTS = gauge(
+    "bahi_redis_evicts",
+    "1 where Redis' maxmemory-policy is another than noeviction: it may drop events that nobody archived",
+)
+DISK_FREE_BYTES = gauge(
+    "bahi_disk_free_bytes",
+    "Room on the disk of the data directory or of the archive's folder; with none left nothing is accepted",
+    "place",
+)
+DISK_BYTES = gauge(
+    "bahi_disk_bytes",
+    "Size of the disk of the data directory or of the archive's folder",
+    "place",
+)
+
 # --- API
 API_SECONDS = histogram(
     "bahi_api_seconds",

@@ -85,8 +85,8 @@ def test_every_make_target_that_a_page_shows_exists_and_every_one_is_shown() -> 
 def test_the_stack_pins_its_images_and_sets_only_what_exists() -> None:
     text = (ROOT / "docker-compose.yml").read_text("utf-8")
     images = re.findall(r"^    image: (\S+)$", text, re.MULTILINE)
-    assert len(images) == 3
-    assert all(re.search(r":\d+\.\d+\.\d+(-\S+)?$", image) for image in images), images
+    assert len(images) == 4
+    assert all(re.search(r":v?\d+\.\d+\.\d+(-\S+)?$", image) for image in images), images
     app = text.partition("  app:\n")[2].partition("  grafana:\n")[0]
     assert set(re.findall(r"^      ([A-Z_]+):", app, re.MULTILINE)) <= {setting.name for setting in SETTINGS}
     assert all(port.startswith("127.0.0.1:") for port in re.findall(r'ports: \["([^"]+)', text))

@@ -15,6 +15,7 @@ from ops.facts.spools import SpoolEnds
 from runtime.clock import NS_PER_SECOND
 
 TAIL_ENTRIES = (64, 1024, 8192)  # looked through for two beats: the last holds ten seconds of the busiest connection
+RATE_SECONDS = 2.0  # a rate is of at least so long, where so many entries reach back so far
 SILENT_SECONDS = 5.0  # a beat comes once a second; invariant 8 gives an idle stream as long
 
 
@@ -39,6 +40,7 @@ class StreamFacts(msgspec.Struct):
 
     trimmed: the last n that Redis does not hold any more; unarchived_seconds: the age of the oldest event that is not
     in the archive. in_spool_differs: the spool holds another content than Redis under Redis's last n.
+    events_per_second: of the last seconds, or of the last events where they come slowly.
     """
 
     stream: str
@@ -52,6 +54,7 @@ class StreamFacts(msgspec.Struct):
     unarchived_seconds: float | None
     newest_ns: int
     in_spool_differs: bool = False
+    events_per_second: float = 0.0
     projectors: list[ProjectorFacts] = []
 
 
@@ -114,7 +117,17 @@ class Stores:
             unarchived_seconds=None if archived in (None, last) else await self._age(stream, (archived or 0) + 1),
             newest_ns=codec.entry_at_ns(newest) if newest else 0,
             in_spool_differs=await asyncio.to_thread(self._differs, stream, ends, entry),
+            events_per_second=await self._rate(stream, last),
         )
+
+    async def _rate(self, stream: str, last: int) -> float:
+        """Give the events a second up to now, by when one of some time ago was received."""
+        for count in TAIL_ENTRIES:
+            first = max(1, last - count)
+            age = await self._age(stream, first) if last else None
+            if age and (age >= RATE_SECONDS or first == 1 or count == TAIL_ENTRIES[-1]):
+                return round((last - first) / age, 1)
+        return 0.0
 
     def _differs(self, stream: str, ends: SpoolEnds | None, entry: bytes | None) -> bool:
         if ends is None or entry is None or not ends.first <= codec.entry_n(entry) <= ends.last:

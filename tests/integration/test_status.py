@@ -1,5 +1,6 @@
 """bahi status: how everything stands, asked of the stores themselves."""
 
+import io
 import json
 import os
 import subprocess
@@ -9,8 +10,10 @@ from typing import cast
 
 import msgspec
 import pytest
+from rich.console import Console
 
 from events.archive import Archive
+from events.event import Event
 from events.messages import LOGIN_REFUSED, Beat
 from events.redis_log import RedisLog
 from events.spool import spool_files
@@ -64,6 +67,22 @@ async def test_a_feed_that_is_not_open_says_why_and_what_to_do(settings: Setting
         (finding,) = [each for each in status.troubles(facts) if each.check == "feed"]
         assert down in finding.found
         assert remedy in finding.remedy
+
+
+async def test_a_stream_shows_its_rate(settings: Settings) -> None:
+    async with small_log(settings) as log:
+        await log.append([Event("kite.text.v1", log.clock.now_ns(), b"{}")] * 100)
+        for _ in range(4):
+            log.clock.advance(0.5)
+            await log.append([Event("kite.text.v1", log.clock.now_ns(), b"{}")] * 25)
+        log.clock.advance(0.5)
+        assert (await look(log)).streams[0].events_per_second == pytest.approx(80, abs=1)
+        log.clock.advance(97.5)
+        (stream,) = (await look(log)).streams
+        assert stream.events_per_second == pytest.approx(0.65, abs=0.1)
+        screen = Console(width=300, record=True, file=io.StringIO())
+        screen.print(status.shown(await look(log)))
+        assert f" {stream.events_per_second} " in screen.export_text()
 
 
 async def test_a_stream_shows_where_each_store_stands(settings: Settings) -> None:

@@ -1,0 +1,234 @@
+"""What the API sees of everybody else, as metrics: an alarm must not die with what it watches.
+
+A projector that is dead, halted or frozen says nothing of itself, and neither does an archiver. So positions are
+compared with the log from outside, by the one process that has both before it and without which nobody reads metrics
+anyway. Once a second what costs a few short questions (invariant 8 wants its alarm after five), four times a minute
+what costs more: the archive's listing, disks, what is parked.
+
+What cannot be asked is not shown: the metric of its server is 0 then, and nothing is shown as it was before.
+"""
+
+import asyncio
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import msgspec
+from prometheus_client import Gauge
+
+from api.tables import Tables
+from events import codec, redis_facts, standing
+from events.archive import Archive
+from events.log import Log
+from runtime import calendar, metrics
+from runtime.clock import NS_PER_SECOND, Clock
+from runtime.errors import BahiError, SettingError, SpoolMismatch, Unreachable
+from runtime.log import get
+from runtime.settings import Settings
+
+LOOK_SECONDS = 1.0
+FAR_SECONDS = 15.0  # a segment comes once in a minute at most, and each listing of a bucket costs
+ARCHIVE_SECONDS_MAX = 5.0  # an archive that needs longer is one that does not answer
+
+Labels = tuple[str, ...]  # their values
+Values = dict[Labels, float]
+_log = get("observer")
+
+
+class Checkpoint(msgspec.Struct, frozen=True):
+    """A row of the checkpoints."""
+
+    projector: str
+    stream: str
+    n: int
+
+
+class Parked(msgspec.Struct, frozen=True):
+    """How many events of a stream a projector could not read."""
+
+    projector: str
+    stream: str
+    events: int
+
+
+class Lost(msgspec.Struct, frozen=True):
+    """Of how many events that a takeover gave up a projector has rows."""
+
+    projector: str
+    stream: str
+    lost: int
+
+
+class _Seen(msgspec.Struct):
+    """What one look sees of the checkpoints."""
+
+    n: Values = {}
+    behind: Values = {}
+    seconds: Values = {}
+    still: Values = {}
+    ahead: Values = {}
+
+
+class Observer:
+    """Looks at log, tables, archive, servers and disks, and shows what it sees."""
+
+    def __init__(self, settings: Settings, clock: Clock, tables: Tables, near: Log, far: Archive) -> None:
+        """Take the log's two ends, an archive of its own."""
+        self._settings, self._clock, self._tables = settings, clock, tables
+        self._near, self._far = near, far
+        self._shown: dict[Gauge, set[Labels]] = {}
+        self._stood: dict[Labels, tuple[int, float]] = {}  # where each pair stands, and since when
+        self._archived: dict[str, int] = {}
+
+    async def run(self) -> None:
+        """Look for ever."""
+        far_at = -FAR_SECONDS
+        while True:
+            try:
+                if self._clock.monotonic() - far_at >= FAR_SECONDS:
+                    far_at = self._clock.monotonic()
+                    await self.look_far()
+                await self.look()
+            except BahiError as error:  # a log that cannot be read is said by whoever reads it
+                _log.debug("observer.saw_nothing", wanted=error.wanted, found=error.found)
+            await asyncio.sleep(LOOK_SECONDS)
+
+    async def look(self) -> None:
+        """Compare the checkpoints with the log. Raises BahiError where the log holds what cannot be read."""
+        now_ns = self._clock.now_ns()
+        self._show(metrics.MARKET_OPEN, dict(_open_markets(now_ns)))
+        checkpoints = await self._checkpoints()  # before the log's ends, so that none seems to be ahead of them
+        lasts = await self._lasts()
+        self._show(metrics.STREAM_LAST_N, {(stream,): n for stream, n in lasts.items()})
+        seen = _Seen()
+        for each in checkpoints:
+            pair, last = (each.projector, each.stream), lasts.get(each.stream)
+            seen.n[pair] = each.n
+            if last is not None:
+                seen.behind[pair], seen.ahead[pair] = max(0, last - each.n), max(0, each.n - last)
+                seen.seconds[pair] = await self._age(each.stream, each.n, now_ns) if last > each.n else 0.0
+                seen.still[pair] = self._still(pair, each.n, is_behind=last > each.n)
+        self._show(metrics.CHECKPOINT_N, seen.n)
+        self._show(metrics.CHECKPOINT_LAG_EVENTS, seen.behind)
+        self._show(metrics.CHECKPOINT_LAG_SECONDS, seen.seconds)
+        self._show(metrics.CHECKPOINT_STILL_SECONDS, seen.still)
+        self._show(metrics.CHECKPOINT_AHEAD_EVENTS, seen.ahead)
+
+    async def look_far(self) -> None:
+        """Look at what changes slowly or costs more: archive, tables, servers, disks."""
+        now_ns = self._clock.now_ns()
+        await self._look_at_archive(now_ns)
+        await self._look_at_tables()
+        await self._look_at_redis()
+        await asyncio.to_thread(self._look_at_disks)
+
+    async def _checkpoints(self) -> list[Checkpoint]:
+        try:
+            found = await self._tables.rows("read_checkpoints", {}, Checkpoint)
+        except Unreachable:
+            metrics.SERVER_UP.labels("postgresql").set(0)
+            return []
+        metrics.SERVER_UP.labels("postgresql").set(1)
+        return found
+
+    async def _lasts(self) -> dict[str, int]:
+        """Give the last n of each stream; none while Redis does not answer."""
+        try:
+            names = {*await self._near.streams(), *self._archived}
+            lasts = {name: max((await self._near.last(name))[0], self._archived.get(name, 0)) for name in sorted(names)}
+        except Unreachable:
+            metrics.SERVER_UP.labels("redis").set(0)
+            return {}
+        metrics.SERVER_UP.labels("redis").set(1)
+        return lasts
+
+    def _still(self, pair: Labels, n: int, *, is_behind: bool) -> float:
+        """Give for how many seconds a pair has stood still with events before it."""
+        now = self._clock.monotonic()
+        before, since = self._stood.get(pair, (n, now))
+        self._stood[pair] = (n, since if n == before and is_behind else now)
+        return now - self._stood[pair][1]
+
+    async def _age(self, stream: str, n: int, now_ns: int) -> float:
+        """Give how many seconds ago the event behind n was received, or the oldest behind it that Redis has."""
+        entries = await self._near.read(stream, n, 1)
+        return max(0, now_ns - codec.entry_at_ns(entries[0])) / NS_PER_SECOND if entries else 0.0
+
+    async def _look_at_archive(self, now_ns: int) -> None:
+        try:
+            async with asyncio.timeout(ARCHIVE_SECONDS_MAX):
+                self._archived = {name: await self._far.last(name) for name in await self._far.streams()}
+            lasts = await self._lasts()
+            ages: Values = {
+                (stream,): await self._age(stream, self._archived.get(stream, 0), now_ns)
+                for stream in lasts
+                if lasts[stream] > self._archived.get(stream, 0)
+            }
+            whole: Values = {(stream,): 0.0 for stream in lasts}
+        except (TimeoutError, BahiError) as error:
+            _log.debug("observer.saw_no_archive", found=str(error))
+            metrics.SERVER_UP.labels("archive").set(0)
+            return
+        metrics.SERVER_UP.labels("archive").set(1)
+        self._show(metrics.STREAM_UNARCHIVED_SECONDS, whole | ages)
+
+    async def _look_at_tables(self) -> None:
+        try:
+            parked = await self._tables.rows("parked_sums", {}, Parked)
+            lost = await self._tables.rows("read_lost_rows", {}, Lost)
+        except Unreachable:
+            return  # the checkpoints say so each second
+        self._show(metrics.PARKED_EVENTS, {(each.projector, each.stream): each.events for each in parked})
+        self._show(metrics.LOST_EVENTS, {(each.projector, each.stream): each.lost for each in lost})
+
+    async def _look_at_redis(self) -> None:
+        assert self._settings.redis_url is not None, "the API does not start without"
+        try:
+            found = await redis_facts.look(self._settings.redis_url)
+        except Unreachable:
+            return
+        metrics.REDIS_MEMORY_BYTES.set(found.memory_bytes)
+        metrics.REDIS_MEMORY_LIMIT_BYTES.set(found.memory_bytes_max)
+        metrics.REDIS_EVICTS.set(found.policy != "noeviction")
+
+    def _look_at_disks(self) -> None:
+        for name, folder in _places(self._settings):
+            usage = shutil.disk_usage(next(path for path in (folder, *folder.parents) if path.exists()))
+            metrics.DISK_FREE_BYTES.labels(name).set(usage.free)
+            metrics.DISK_BYTES.labels(name).set(usage.total)
+        self._show(metrics.WRITER_STANDING, dict(_standings(self._settings.bahi_data_dir / "spool")))
+
+    def _show(self, gauge: Gauge, values: Values) -> None:
+        """Show these values and no others; one that stays is never away in between."""
+        for labels in self._shown.get(gauge, set()) - values.keys():
+            gauge.remove(*labels)
+        for labels, value in values.items():
+            gauge.labels(*labels).set(value)
+        self._shown[gauge] = set(values)
+
+
+def _open_markets(now_ns: int) -> Iterator[tuple[Labels, float]]:
+    for exchange in calendar.exchanges():
+        try:
+            yield (exchange,), calendar.is_open(exchange, now_ns)
+        except SettingError:
+            continue  # a year that the calendar does not cover: neither open nor closed, and an alert of its own
+
+
+def _places(settings: Settings) -> Iterator[tuple[str, Path]]:
+    yield "data", settings.bahi_data_dir
+    archive = urlsplit(settings.archive_url)
+    if archive.scheme == "file":
+        yield "archive", Path(unquote(archive.path))
+
+
+def _standings(spools: Path) -> Iterator[tuple[Labels, float]]:
+    """Give what the writers' folders remember of refusals and takeovers."""
+    for folder in sorted(each for each in spools.iterdir() if each.is_dir()) if spools.is_dir() else []:
+        try:
+            found = standing.read(folder)
+        except (SpoolMismatch, Unreachable):
+            continue  # bahi doctor says which file that is
+        if found is not None:
+            yield (folder.name, found.state), 1
