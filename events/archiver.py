@@ -100,9 +100,10 @@ class Archiver:
             due = await self._due()
             segment = None
             if due:
+                self._archived = -1  # not known, until it is asked behind the copy, should that take several rounds
                 async with self._turn:
                     segment = await self._copy(*due[0])
-            if due or self._archived < 0:  # nobody else puts segments of this stream, and a bucket's listings cost
+            if self._archived < 0:  # nobody else puts segments of this stream, and a bucket's listings cost
                 self._archived = await self._archive.last(self.stream)
             return Round(self._archived, await self._trim(), segment, more=len(due) > 1)
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from events.archive import Archive
 from events.archiver import Archiver, Window, kept_from
+from events.folder import Folder
 from events.memory_log import MemoryLog
 from events.reader import Reader
 from events.segment import Chunk
@@ -294,6 +295,34 @@ async def test_a_round_that_is_cut_off_anywhere_is_mended_by_the_next(
         held = spooled(spool)
         assert (await in_archive(far))[: numbers(held)[0] - 1] + held == entries(1, 50, step_ns=NS)
     assert await far.last(STREAM) > 0
+
+
+class HardOfHearing(Folder):
+    """A shelf that does not answer its `deaf`-th listing."""
+
+    def __init__(self, path: Path, deaf: int) -> None:
+        super().__init__(path)
+        self._deaf, self._asked = deaf, 0
+
+    async def firsts(self, stream: str, at_least: int) -> list[int]:
+        self._asked += 1
+        if self._asked == self._deaf:
+            raise Unreachable("the archive", "no answer", "it is tried again")
+        return await super().firsts(stream, at_least)
+
+
+@pytest.mark.parametrize("deaf", range(1, 20))
+async def test_an_archiver_that_is_not_answered_once_goes_on(
+    tmp_path: Path, spool: Spool, near: MemoryLog, deaf: int
+) -> None:
+    await taken(near, 50)
+    far = Archive(HardOfHearing(tmp_path / "archive", deaf))
+    archiver = Archiver(spool.folder, near, far, NOTHING)
+    for _ in range(10):
+        with contextlib.suppress(Unreachable):
+            done = await archiver.round()
+            assert numbers(await near.read(STREAM, 0))[0] == done.kept_from
+    assert (done.archived, done.kept_from) == (40, 41)
 
 
 # ---- the window ------------------------------------------------------------------------------------------------
