@@ -37,7 +37,7 @@ from runtime.lifecycle import Stop
 from runtime.log import get
 from runtime.waiting import Backoff
 from sql.rebuilds import Left, Site
-from sql.snapshot import take
+from sql.snapshot import Snapshot, take
 from sql.store import LEASE_SECONDS, Lease
 
 NEAR_EVENTS = 5_000  # so close behind the live projector it is held: less than a second's work
@@ -225,8 +225,16 @@ class Rebuild:
                 if any(lease.n != building.positions[lease.stream] for lease in leases):
                     return None  # the live ones had not begun: there is nothing to compare with
                 snapshot = await stack.enter_async_context(take(self._plan.database_url))
+                await self._see_no_stranger(snapshot, building)
             days = self._plan.kept_days if self._plan.projection.by_days else None
             return await compare(snapshot, site, self._plan.projection.tables, building.firsts, days)
+
+    async def _see_no_stranger(self, snapshot: Snapshot, building: Building) -> None:
+        """See that the live tables hold no stream that has come since the others are held. Raises LeaseLost."""
+        found = await snapshot.rows("projected_streams", {"projector": self._plan.projection.name})
+        strangers = [row["stream"] for row in found if row["n"] and row["stream"] not in building.positions]
+        if strangers:
+            raise LeaseLost("to hold all streams for the comparison", f"{', '.join(strangers)} came", "it begins again")
 
     async def _swap(self, site: Site, building: Building) -> None:
         async with self._held(site, building) as leases:

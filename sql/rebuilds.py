@@ -167,23 +167,30 @@ class Site(Beside):
 
     async def swapped(self) -> bool:
         """Say whether the swap was made, over a new session where the old one is gone: nobody else can make it."""
-        if self._open().closed:
+        await self._resume()
+        return await self.live_generation() > self.generation
+
+    async def _resume(self) -> None:
+        """Open a session where the last one is gone, and take the lock again, for what was built here."""
+        if self._connection is None or self._connection.closed:
             await self.close()
             generation = self.generation
-            await self.enter()
-            live, self.generation = self.generation, generation
-            return live > generation
-        return await self.live_generation() > self.generation
+            try:
+                await self.enter()
+            finally:
+                self.generation = generation
 
     async def _moved(self, statement: LiteralString, parameters: Mapping[str, Any], what: str) -> None:
         if (await self._open().execute(statements[statement], parameters)).rowcount != 1:
             raise _not_ours(self.projector, what)
 
     async def drop_one(self, left: Left) -> bool:
-        """Drop one table of a schema that is no longer used, or the empty schema; say whether more is there.
+        """Drop one table of a schema that is no longer used, or the schema; say whether more is there.
 
+        Over a new session where the old one is gone. What lacks a table is not gone on with by the next rebuild.
         Raises Unreachable also while somebody reads it, and Halt where something of somebody else's hangs on it.
         """
+        await self._resume()
         connection = self._open()
         async with reaching(f"to drop {left.name}"), connection.transaction():
             await connection.execute(statements["wait_briefly"])

@@ -117,23 +117,31 @@ CREATE FUNCTION public.drop_rebuild(place text) RETURNS text
     AS $_$
 declare
     gone text;
+    own  text[] := array['parked_events', 'projection_checkpoints', 'rebuild', 'tombstones'];
+    name text;
 begin
     if place !~ '^(rebuild|replaced)_[a-z]+_[0-9]+$' then
         raise exception 'wanted a schema of a rebuild, found %', place;
     end if;
     select pg_class.oid::regclass::text into gone
     from pg_class left join pg_inherits on inhrelid = pg_class.oid
-    where relnamespace = to_regnamespace(place) and relkind in ('r', 'p')
+    where relnamespace = to_regnamespace(place) and relkind in ('r', 'p') and relname <> all (own)
     order by inhrelid is null, relname limit 1;
     if gone is not null then
+        if to_regclass(format('%I.rebuild', place)) is not null then
+            execute format('update %I.rebuild set version = 0', place);
+        end if;
         execute format('drop table %s', gone);
     else
+        foreach name in array own loop
+            execute format('drop table if exists %I.%I', place, name);
+        end loop;
         execute format('drop schema if exists %I', place);
     end if;
     return gone;
 end $_$;
 
-COMMENT ON FUNCTION public.drop_rebuild(place text) IS 'Drop one table of a rebuild, partitions first, or the empty schema: then it gives null.';
+COMMENT ON FUNCTION public.drop_rebuild(place text) IS 'Drop one table of a rebuild, partitions first, or what is left, with the schema: then it gives null.';
 
 CREATE FUNCTION public.drop_tick_days(days integer) RETURNS SETOF text
     LANGUAGE plpgsql

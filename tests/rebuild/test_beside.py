@@ -21,6 +21,7 @@ from projectors.ticks import TICKS, TickProjector
 from runtime import settings
 from runtime.errors import LeaseLost
 from sql import checkpoints
+from sql.rebuilds import Site
 from sql.retention import drop_tick_days
 from sql.store import Store
 from tests.entries import START_NS
@@ -218,6 +219,43 @@ async def test_a_takeover_of_the_log_lets_it_begin_again(desk: Desk) -> None:
     assert await schemas(desk.database_url) == []
 
 
+@pytest.mark.parametrize("drops", [1, 4, 6])
+async def test_what_a_killed_rebuild_has_half_dropped_is_not_gone_on_with(desk: Desk, drops: int) -> None:
+    await desk.project(CANDLES, events(1, 100))
+    before = await content(desk.database_url, CANDLES.tables)
+    killed = Site(desk.database_url, CANDLES.name, CANDLES.tables, CANDLES.version)
+    await killed.enter()
+    await killed.make()
+    await killed.own_lease(STREAM, 1)
+    (left,) = await killed.left()
+    for _ in range(drops):
+        await killed.drop_one(left)
+    await killed.close()
+    await checkpoints.fence(desk.database_url, STREAM)
+    watcher = Remembering(accepts=False)
+    outcome = await rebuild(desk, CANDLES, watcher)
+    assert (outcome.swapped, outcome.resumed, watcher.asked) == (True, False, [])
+    assert await content(desk.database_url, CANDLES.tables) == before
+    assert await schemas(desk.database_url) == []
+
+
+async def test_a_session_that_is_cut_while_old_tables_are_dropped_is_opened_again(desk: Desk) -> None:
+    url = desk.database_url
+    await desk.project(GAPS, events(1, 100))
+    waiting = "select pid from pg_stat_activity where query like '%%drop_rebuild%%' and wait_event_type = 'Lock'"
+    with psycopg.connect(url) as reader:
+        watcher = Remembering()
+        watcher.at["dropping what is not needed any more"] = lambda: reader.execute("table replaced_gaps_1.feed_gaps")
+        rebuilding = asyncio.create_task(rebuild(desk, GAPS, watcher))
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while not (found := await ask(url, waiting)):
+                pass
+        await ask(url, "select pg_terminate_backend(%s)", found[0]["pid"])
+        reader.rollback()
+        assert (await rebuilding).swapped
+    assert await schemas(url) == []
+
+
 async def test_rows_of_events_that_the_log_has_lost_are_no_difference(desk: Desk, tmp_path: Path) -> None:
     await desk.project(TICKS, events(1, 100))
     lost = recorded(60, Tombstone(), START_NS + 60 * STEP_NS)
@@ -248,6 +286,30 @@ async def test_what_is_past_retention_is_neither_loaded_nor_compared(desk: Desk,
     after = await content(desk.database_url, ["ticks", "parked_events"])
     assert after["ticks"] == before["ticks"]
     assert not live or after == before
+
+
+async def test_a_stream_that_comes_while_the_others_are_compared_is_no_difference(desk: Desk) -> None:
+    await desk.project(TICKS, events(1, 100))
+    watcher, moment = Remembering(), "moved, comparing"
+    park = "insert into parked_events values ('ticks', 'ticks-sandbox-2', 7, 0, now(), 'mended since', 0, '')"
+
+    def come() -> None:
+        del watcher.at[moment]
+        for n, event in enumerate(events(1, 40, OTHER), 1):
+            desk.log._entries.setdefault(OTHER, {})[n] = entry(event)
+        with psycopg.connect(desk.database_url, autocommit=True) as connection:
+            connection.execute("insert into projection_checkpoints values ('ticks', 'ticks-sandbox-2', 40)")
+            connection.execute(park)
+        watcher.at["building"] = mend
+
+    def mend() -> None:
+        with psycopg.connect(desk.database_url, autocommit=True) as connection:
+            connection.execute("delete from parked_events where error = 'mended since'")
+
+    watcher.at[moment] = come
+    assert (await rebuild(desk, TICKS, watcher)).swapped
+    assert watcher.phases.count("building") == 2
+    assert "ticks-sandbox-2 n 7 part 0" not in [row.key for asked in watcher.asked for row in asked.rows]
 
 
 @pytest.mark.parametrize("moment", ["swapping", "moved, swapping"], ids=["before it is held", "while it is held"])
