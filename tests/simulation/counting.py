@@ -56,4 +56,4 @@ class Counting:
 
 def projection(name: str, *, lazy: bool) -> Projection:
     """Give a projection that counts."""
-    return Projection(name, lambda _: True, lambda stream: Counting(name, stream, lazy=lazy))
+    return Projection(name, lambda _: True, lambda stream: Counting(name, stream, lazy=lazy), ("counts",))

@@ -14,11 +14,14 @@ from events.memory_log import MemoryLog
 from events.segment import Index
 from events.spool import Spool, SpoolFile
 from events.writer import Writer
+from projectors.building import Building
 from projectors.loop import Loop
 from projectors.projector import Projector
+from projectors.rebuild import Rebuild
 from runtime.waiting import in_thread
 from sql.store import Lease, Rows
 from tests.simulation import tables
+from tests.simulation.site import SimulatedSite
 from tests.simulation.tables import Checkpoint
 
 Patch = tuple[object, str, Any]
@@ -82,6 +85,13 @@ def dense_up_to_a_takeover(entries: list[bytes], after: int) -> list[bytes]:
     return _dense(entries, codec.entry_n(entries[0]) - 1 if opens else after)
 
 
+async def swap_outside_the_transaction(self: Rebuild, site: Any, building: Building) -> None:
+    """Place the positions while the live projector waits, and the tables when that is done."""
+    with _replaced(SimulatedSite, "put_in_place", SimulatedSite.place_positions):
+        await _swap(self, site, building)
+    await site.swap_tables()
+
+
 async def trim_by_time(self: Archiver) -> int:
     """Drop from Redis what is some seconds old."""
     held = await self._log.read(self.stream, 0, limit=1 << 30)
@@ -103,6 +113,7 @@ async def cut_before_the_archive_has_it(self: Archiver, file: SpoolFile, last: i
 
 YOUNG_NS = 2 * 10**9
 _load, _commit, _append, _dense = Spool.load, Loop._commit, MemoryLog.append, reader._dense
+_swap = Rebuild._swap
 
 DEFECTS: dict[str, Patch] = {
     "append before fsync": (Writer, "_commit", append_before_fsync),
@@ -111,6 +122,7 @@ DEFECTS: dict[str, Patch] = {
     "trim by time": (Archiver, "_trim", trim_by_time),
     "spool cut before the archive": (Archiver, "_copy", cut_before_the_archive_has_it),
     "a read without the density check": (reader, "_dense", read_without_density),
+    "a swap outside the transaction": (Rebuild, "_swap", swap_outside_the_transaction),
     "a repeat accepted without comparing": (MemoryLog, "append", repeat_without_comparing),
     "a hole passed without a tombstone": (reader, "_dense", dense_up_to_a_takeover),
     "no epoch in the checkpoint": (tables, "is_where_it_was_left", any_epoch_will_do),

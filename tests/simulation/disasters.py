@@ -8,7 +8,7 @@ import msgspec
 from events import codec
 from events.spool import OPENS_COMMIT, RECORD_HEAD, SUFFIX, header, records
 from tests.simulation.kernel import Node
-from tests.simulation.shape import FOLDER, STREAM
+from tests.simulation.shape import FOLDER, PROJECTORS, STREAM
 from tests.simulation.timeline import pause
 from tests.simulation.world import FREEZE_SECONDS, JUMP_SECONDS, Process, Service
 
@@ -103,6 +103,12 @@ async def clock_jumps(history: "History") -> None:
     clock = history.world.dice.choice((history.home, history.away, history.tables))
     clock.clock_offset += history.world.dice.choice(JUMP_SECONDS)
     history.world.say(clock.name, f"has its clock {clock.clock_offset:+.0f} s off")
+
+
+async def rebuild_begins(history: "History") -> None:
+    """Let somebody want new tables of a projector."""
+    if not history.rebuilds_due:
+        history.rebuilds_due = [history.world.dice.choice(sorted(PROJECTORS))]
 
 
 async def second_writer_starts(history: "History") -> None:
@@ -215,6 +221,7 @@ STRIKES: dict[str, Strike] = {
     "spool short": spool_is_short,
     "spool rotten": spool_is_rotten,
     "second writer": second_writer_starts,
+    "rebuild": rebuild_begins,
 }
 
 

@@ -39,6 +39,8 @@ AT_TIMES = {
 APART = {"spool lost": 0.03, "spool short": 0.03, "spool rotten": 0.03, "second writer": 0.1}
 APART_SHARE = 0.22  # of all seeds
 REDIS_FORGETS = frozenset({"redis tail", "redis empty"})
+# What is drawn beside the rest, whatever that is, and in what share of all seeds.
+BESIDE = {"rebuild": (0.08, 0.2)}
 KINDS = (*AT_STEPS, *AT_TIMES)
 CHANCE_MAX = 0.3
 FEW_KINDS = 3
@@ -77,9 +79,10 @@ class Faults:
         apart = random.Random(f"apart {plan.seed}")
         if apart.random() < APART_SHARE:
             drawn = [*(kind for kind in drawn if kind not in REDIS_FORGETS), apart.choice(list(APART))]
+        drawn = [*drawn, *(kind for kind, (_, share) in BESIDE.items() if apart.random() < share)]
         factor = dice.choice(FACTORS)
         self.kinds = frozenset(kind for kind in drawn if kind not in plan.without)
-        chances = {**AT_STEPS, **AT_TIMES, **APART}
+        chances = {**AT_STEPS, **AT_TIMES, **APART, **{kind: chance for kind, (chance, _) in BESIDE.items()}}
         # Few kinds come more often, so that the rare ones are seen alone as well.
         more = factor * (3 if len(drawn) <= FEW_KINDS else 1)
         self._chance = {kind: chances[kind] * more for kind in self.kinds}

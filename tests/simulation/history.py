@@ -23,8 +23,11 @@ from events.reader import Reader
 from events.spool import Spool
 from events.standing import NAME as STANDING
 from events.writer import Writer
+from projectors.difference import Comparison
 from projectors.loop import Loop
-from runtime.errors import Unreachable
+from projectors.rebuild import Plan as Rebuilding
+from projectors.rebuild import Rebuild, Stopped
+from runtime.errors import BadInput, HoleInLog, Unreachable
 from runtime.lifecycle import Stop
 from runtime.waiting import Backoff
 from tests.simulation.counting import BAD, projection
@@ -36,6 +39,7 @@ from tests.simulation.ledger import Ledger, Violation
 from tests.simulation.redis_server import RedisServer, SimulatedLog
 from tests.simulation.shape import FOLDER, PROJECTORS, STREAM, Shape
 from tests.simulation.shelf_server import ShelfServer, SimulatedShelf
+from tests.simulation.site import sited
 from tests.simulation.tables import SimulatedStore, Tables
 from tests.simulation.timeline import OWNER, Gate, Stuck, pause
 from tests.simulation.world import Host, HostClock, Life, Process, World
@@ -43,6 +47,7 @@ from tests.simulation.world import Host, HostClock, Life, Process, World
 CALM_SECONDS_MAX = 150.0  # a halted projector looks again each 15 s, a lease runs out in 10
 QUIET_LOOKS = 2
 ROUND_SECONDS = 0.5  # between two looks of the archiver
+REBUILD_LOOK_SECONDS = 0.3  # how often a person looks whether tables are to be rebuilt, or can be by now
 LAST_BATCHES = 2  # appended when all is calm: a quiet log must not be what makes it end well
 
 
@@ -56,6 +61,24 @@ class Watched(Loop):
         assert why is not None, "it halts for a reason"
         self.halted(why)
         await super()._halt()
+
+
+class Person:
+    """Who looks at a rebuild, and knows when nothing may differ (invariant 6)."""
+
+    def __init__(self, tables: Tables, projector: str) -> None:
+        self._tables, self._projector = tables, projector
+
+    def phase(self, name: str) -> None:
+        self._tables.world.say("person", f"{self._projector}: {name}")
+
+    def moved(self, done: int, total: int) -> None:
+        """Wait."""
+
+    async def accepts(self, comparison: Comparison) -> bool:
+        if self._projector not in self._tables.lost_rows:
+            raise self._tables.ledger.violated(f"(6) {self._projector} rebuilt differs: {comparison.rows[:2]}")
+        return True
 
 
 class History:
@@ -83,6 +106,12 @@ class History:
             Process(world, "lazy-1", self.away, lambda process: self._project(process, "lazy")),
         ]
         self.second_writer: list[Process] = []
+        self.rebuilds_due: list[str] = []  # projectors
+        if "rebuild" in world.faults.kinds:
+            world.processes += [
+                Process(world, "rebuilder-1", self.home, self._rebuild),
+                Process(world, "rebuilder-2", self.away, self._rebuild),
+            ]
 
     def _disk_here(self) -> Disk:
         life = OWNER.get()
@@ -173,6 +202,27 @@ class History:
         loop.halted = lambda why: self.world.end_of(process, why)
         await loop.run()
 
+    async def _rebuild(self, process: Process) -> None:
+        life = process.life
+        assert life is not None, "it lives"
+        stop = life.stop = Stop()
+        log, clock = SimulatedLog(self.world, self.redis), HostClock(self.world, process.host)
+        while not await stop.pause(REBUILD_LOOK_SECONDS * 2 * self.world.dice.random()):
+            if not self.rebuilds_due:
+                continue
+            name = self.rebuilds_due[-1]
+            plan = Rebuilding(projection(name, lazy=PROJECTORS[name]), "simulated", kept_days=7)
+            try:
+                done = await Rebuild(plan, log, self._archive, clock, Person(self.tables, name), stop).run()
+            except Stopped:
+                return
+            except (BadInput, HoleInLog) as error:  # another one is at work; or the log is not whole just now
+                self.world.say(process.name, f"ends: {error.found}")
+                continue
+            self.world.say(process.name, f"has rebuilt {name}, generation {done.generation}")
+            if name in self.rebuilds_due:
+                self.rebuilds_due.remove(name)
+
     def begin_second_writer(self) -> None:
         """Start another writer of the same stream, with a spool and an archiver of its own."""
         world = self.world
@@ -192,9 +242,9 @@ class History:
 
     def run(self) -> None:
         """Live through it. Raises Violation."""
-        with booted(self.kernel), _seeded(self.world):
+        with booted(self.kernel), sited(self.tables), _seeded(self.world):
             try:
-                self.world.loop.complete(self._course(), until=self.shape.chaos_seconds + 2 * CALM_SECONDS_MAX + 10)
+                self.world.loop.complete(self._course(), until=self.shape.chaos_seconds + 3 * CALM_SECONDS_MAX + 10)
             except Stuck as error:
                 raise Violation(f"(live) nothing moves any more, {error}: {self._standing()}") from error
             finally:
@@ -206,6 +256,9 @@ class History:
         await befall(self)
         self._calm_down()
         for writer in self._in_turn():
+            await self._rest(writer)
+        if "rebuild" in self.world.faults.kinds:
+            self.rebuilds_due = sorted(PROJECTORS)
             await self._rest(writer)
         judge(self, writer)
 
@@ -252,7 +305,7 @@ class History:
     def _rests(self, name: str) -> bool:
         writer, batches = self.writers.get(name), self._budget()
         alive = any(process.name == name and process.life is not None for process in self.world.processes)
-        if writer is None or not alive or self.batches < batches or writer.unsent:
+        if writer is None or not alive or self.batches < batches or writer.unsent or self.rebuilds_due:
             return False
         positions = [self.tables.checkpoints.get((name, STREAM)) for name in PROJECTORS]
         return all(found is not None and found.n == writer.last for found in positions)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 
-from tests.simulation.faults import KINDS, Plan
+from tests.simulation.faults import APART, BESIDE, KINDS, Plan
 from tests.simulation.history import History
 from tests.simulation.ledger import Violation
 
@@ -56,7 +56,7 @@ def shrunk(first: Failure) -> Failure:
 
 def _smaller(failed: Failure) -> Iterator[Plan]:
     plan = failed.plan
-    for kind in KINDS:
+    for kind in (*KINDS, *APART, *BESIDE):
         if any(happened[0] == kind for happened in failed.happened):
             yield msgspec.structs.replace(plan, without=plan.without | {kind})
     size = len(failed.happened)

@@ -33,6 +33,18 @@ class Checkpoint(msgspec.Struct):
     locked_by: "Session | None" = None
 
 
+class Schema(msgspec.Struct):
+    """What a rebuild builds in, or what a swap has replaced. parts: the tables that are there, some of them dropped."""
+
+    parts: list[str]
+    version: int = 1
+    checkpoints: dict[Pair, Checkpoint] = {}
+    own_epochs: dict[Pair, int] = {}  # as the rebuild itself left them
+    firsts: dict[Pair, int] = {}
+    rows: "dict[Pair, list[Row]]" = {}
+    tombstones: set[tuple[str, int]] = set()
+
+
 class Row(msgspec.Struct, frozen=True):
     """What a projector wrote of the event n: its content, or that it is parked; and all up to it, summed up."""
 
@@ -77,9 +89,22 @@ class Tables(Service):
         self.world, self.ledger = world, ledger
         self.checkpoints: dict[Pair, Checkpoint] = {}
         self.rows: dict[Pair, list[Row]] = {}
+        self.schemas: dict[str, Schema] = {}  # of rebuilds
+        self.generations: dict[str, int] = {}  # by projector, how often its tables were replaced
+        self.claims: dict[str, Session] = {}  # by projector, who rebuilds it
+        self.lost_rows: dict[str, set[int]] = {}  # by projector, the takeovers that gave up events which it has rows of
         self.sessions: list[Session] = []
         self.stores = 0
         self.clock_offset = 0.0
+
+    def session(self, owner: str) -> Session:
+        """Open a connection, which ends with the life that asked for it."""
+        session = Session(owner)
+        self.sessions = [each for each in self.sessions if not each.ended] + [session]
+        life = OWNER.get()
+        if isinstance(life, Life):
+            life.on_death.append(session.leave)
+        return session
 
     def now(self) -> float:
         return self.world.loop.now + self.clock_offset
@@ -90,10 +115,20 @@ class Tables(Service):
             session.end()
         self.sessions.clear()
 
-    def commit(self, lease: Lease, target: int, added: list[Row]) -> None:
+    def checkpoints_of(self, schema: str | None) -> dict[Pair, Checkpoint]:
+        """Give the table of positions that is found first from a schema on."""
+        found = self.schemas.get(schema or "")
+        return found.checkpoints if found and "projection_checkpoints" in found.parts else self.checkpoints
+
+    def rows_of(self, schema: str | None) -> dict[Pair, list[Row]]:
+        """Give the table of rows that is found first from a schema on."""
+        found = self.schemas.get(schema or "")
+        return found.rows if found and "counts" in found.parts else self.rows
+
+    def commit(self, place: "Place", lease: Lease, target: int, added: list[Row]) -> None:
         """Make a position and its rows visible."""
         pair = (lease.projector, lease.stream)
-        checkpoint, rows = self.checkpoints[pair], self.rows.setdefault(pair, [])
+        checkpoint, rows = place.checkpoints[pair], place.rows.setdefault(pair, [])
         if lease.epoch != checkpoint.epoch:
             raise self.ledger.violated(f"(3) {pair} is written in epoch {lease.epoch} and is in {checkpoint.epoch}")
         if target < checkpoint.n:
@@ -101,22 +136,30 @@ class Tables(Service):
         checkpoint.n = target
         checkpoint.lease_until = self.now() + LEASE_SECONDS
         rows.extend(added)
-        self.check(pair)
+        self.check(pair, place)
 
-    def check(self, pair: Pair) -> None:
+    def check(self, pair: Pair, place: "Place | None" = None) -> None:
         """(2) Rows of n are visible exactly when the checkpoint is at least n."""
-        found, n = self.rows.get(pair, []), self.checkpoints[pair].n
+        checkpoints, rows = (place.checkpoints, place.rows) if place else (self.checkpoints, self.rows)
+        found, n = rows.get(pair, []), checkpoints[pair].n
         if len(found) != n or (found and found[-1].n != n):
             numbers = [row.n for row in found[-5:]]
             raise self.ledger.violated(f"(2) {pair} stands at {n}, with {len(found)} rows, the last ones {numbers}")
 
     async def fence(self, stream: str) -> dict[str, int]:
-        """Raise the epochs of all projectors of a stream; give how far each has come."""
-        found = {pair[0]: checkpoint for pair, checkpoint in self.checkpoints.items() if pair[1] == stream}
+        """Raise the epochs of all projectors and rebuilds of a stream; give how far each has come."""
+        found: dict[str, Checkpoint] = {}
+        for name, schema in sorted(self.schemas.items()):
+            if name.startswith("rebuild_"):
+                if "projection_checkpoints" not in schema.parts:
+                    raise self.lost("UndefinedTable")
+                found.update((name, each) for pair, each in schema.checkpoints.items() if pair[1] == stream)
+        found |= {pair[0]: each for pair, each in self.checkpoints.items() if pair[1] == stream}
         session = Session("fence")
         for name, checkpoint in found.items():
             await self.lock(session, checkpoint)
             checkpoint.epoch += 1
+            checkpoint.owner, checkpoint.lease_until = None, -1.0
             session.let_go()
             self.world.say("tables", f"{name} is fenced off, epoch {checkpoint.epoch}, n {checkpoint.n}")
         return {name: checkpoint.n for name, checkpoint in found.items()}
@@ -144,20 +187,32 @@ class Tables(Service):
                 session.end()
 
 
+class Place(msgspec.Struct):
+    """Positions and rows, as a transaction found them."""
+
+    checkpoints: dict[Pair, Checkpoint]
+    rows: dict[Pair, list[Row]]
+
+
 class SimulatedRows(Rows):
     """The inside of one transaction."""
 
-    def __init__(self, tables: Tables, session: Session) -> None:
+    def __init__(self, tables: Tables, session: Session, rows: dict[Pair, list[Row]]) -> None:
         self.stream_id = 1
         self.added: list[Row] = []
-        self._tables, self._session = tables, session
+        self.lost: dict[str, int] = {}
+        self._tables, self._session, self._rows = tables, session, rows
 
     async def run(self, statement: LiteralString, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
         assert parameters is not None, "a pair is named"
-        known = self._tables.rows.get((parameters["projector"], parameters["stream"]), [])
+        known = self._rows.get((parameters["projector"], parameters["stream"]), [])
         if statement == "last_row":
             await self._ask(statement, [])
             return [{"n": known[-1].n, "sum": known[-1].sum}] if known else []
+        if statement == "note_lost_rows":
+            await self._ask(statement, [])
+            self.lost[parameters["projector"]] = parameters["n"]
+            return []
         assert statement == "park_event", statement
         row = Row(parameters["n"], parameters["payload"], known[-1].sum if known else 0, parked=True)
         await self._ask(statement, [row])
@@ -180,8 +235,8 @@ class SimulatedRows(Rows):
 class SimulatedStore(Store):
     """One owner's connection to the tables."""
 
-    def __init__(self, tables: Tables) -> None:
-        self._tables, self._world = tables, tables.world
+    def __init__(self, tables: Tables, schema: str | None = None) -> None:
+        self._tables, self._world, self._schema = tables, tables.world, schema
         life = OWNER.get()
         self._life = life if isinstance(life, Life) else None
         tables.stores += 1
@@ -226,7 +281,7 @@ class SimulatedStore(Store):
 
     async def standing(self, lease: Lease) -> int:
         async def work() -> int:
-            found = self._tables.checkpoints[lease.projector, lease.stream]
+            found = self._checkpoint(lease)
             if found.epoch != lease.epoch:
                 raise _lost(lease)
             return found.n
@@ -244,7 +299,7 @@ class SimulatedStore(Store):
         session, tables = self._connected(), self._tables
 
         async def work() -> bool:
-            found = tables.checkpoints[lease.projector, lease.stream]
+            found = self._checkpoint(lease)
             if found.epoch != lease.epoch:
                 return False
             await tables.lock(session, found)
@@ -260,10 +315,12 @@ class SimulatedStore(Store):
 
     @asynccontextmanager
     async def begin(self, lease: Lease, target: int) -> AsyncIterator[Rows]:
-        session, tables, pair = self._connected(), self._tables, (lease.projector, lease.stream)
+        session, tables = self._connected(), self._tables
+        place = Place({}, {})
 
         async def move() -> None:
-            found = tables.checkpoints[pair]
+            place.checkpoints, place.rows = tables.checkpoints_of(self._schema), tables.rows_of(self._schema)
+            found = self._checkpoint(lease)
             await tables.lock(session, found)
             if not is_where_it_was_left(found, lease) or found.n > target:
                 session.let_go()
@@ -271,9 +328,9 @@ class SimulatedStore(Store):
 
         try:
             await self._call(f"move {lease.projector} to {target}", move)
-            rows = SimulatedRows(tables, session)
+            rows = SimulatedRows(tables, session, place.rows)
             yield rows
-            await self._commit(session, lease, target, rows)
+            await self._commit(session, place, lease, target, rows)
         except Unreachable:
             await self.close()
             raise
@@ -281,31 +338,20 @@ class SimulatedStore(Store):
             if not session.commit_on_its_way:
                 session.let_go()
 
-    async def _commit(self, session: Session, lease: Lease, target: int, rows: SimulatedRows) -> None:
-        async def commit() -> None:
-            if session.ended or session.locked is None:
-                raise self._tables.lost("AdminShutdown")
-            self._world.say("tables", f"{lease.projector} commits {target}")
-            self._tables.commit(lease, target, rows.added)
-            session.let_go()
+    async def _commit(self, session: Session, place: Place, lease: Lease, target: int, rows: SimulatedRows) -> None:
+        def commit() -> None:
+            self._world.say("tables", f"{self._schema or lease.projector} commits {target}")
+            self._tables.commit(place, lease, target, rows.added)
+            for projector, n in rows.lost.items():
+                self._tables.lost_rows.setdefault(projector, set()).add(n)
 
-        async def commit_late() -> None:
-            try:
-                await commit()
-            finally:
-                session.end()
-
-        what = f"commit {lease.projector} {target}"
-        if self._world.faults.happens("late request"):
-            session.commit_on_its_way = True
-            self._world.carry_out_later(self._tables, what, commit_late)
-            raise self._tables.lost("no answer")
-        await self._call(what, commit)
+        late = await end_transaction(self._tables, session, f"commit {lease.projector} {target}", commit)
+        await self._call(f"commit {lease.projector} {target}", late)
 
     @asynccontextmanager
     async def reading(self, stream: str) -> AsyncIterator[Rows]:
         try:
-            yield SimulatedRows(self._tables, self._connected())
+            yield SimulatedRows(self._tables, self._connected(), self._tables.rows_of(self._schema))
         except Unreachable:
             await self.close()
             raise
@@ -315,12 +361,15 @@ class SimulatedStore(Store):
         if session is not None:
             session.leave()
 
+    def _checkpoint(self, lease: Lease) -> Checkpoint:
+        found = self._tables.checkpoints_of(self._schema).get((lease.projector, lease.stream))
+        if found is None:
+            raise _lost(lease)
+        return found
+
     def _connected(self) -> Session:
         if self._session is None or self._session.ended:
-            self._session = Session(self.owner)
-            self._tables.sessions = [each for each in self._tables.sessions if not each.ended] + [self._session]
-            if self._life is not None:
-                self._life.on_death.append(self._session.leave)
+            self._session = self._tables.session(self.owner)
         return self._session
 
     async def _call(self, what: str, work: Callable[[], Awaitable[T]]) -> T:
@@ -329,6 +378,30 @@ class SimulatedStore(Store):
         except Unreachable:
             await self.close()
             raise
+
+
+async def end_transaction(
+    tables: Tables, session: Session, what: str, apply: Callable[[], None]
+) -> Callable[[], Awaitable[None]]:
+    """Give the commit, to be asked of the server. Raises Unreachable where it is on its way, and comes late."""
+
+    async def commit() -> None:
+        if session.ended or session.locked is None:
+            raise tables.lost("AdminShutdown")
+        apply()
+        session.let_go()
+
+    async def commit_late() -> None:
+        try:
+            await commit()
+        finally:
+            session.end()
+
+    if tables.world.faults.happens("late request"):
+        session.commit_on_its_way = True
+        tables.world.carry_out_later(tables, what, commit_late)
+        raise tables.lost("no answer")
+    return commit
 
 
 def is_where_it_was_left(checkpoint: Checkpoint, lease: Lease) -> bool:
