@@ -4,6 +4,7 @@ States of a feed, told from its last beat and its last event:
 
     connected   beats come, no loss is open
     lost        beats come, a loss is open since `gap_from`, or the socket is `down`: nothing reaches us
+    closed      beats come; the ticker leaves the broker alone while its markets are closed (MARKET_HOURS_ONLY)
     silent      no beat for SILENT_SECONDS: the ticker process is gone, or the log cannot be read
     unknown     nothing was heard since the API started
 """
@@ -16,7 +17,7 @@ from api.quotes import ist_text
 from events.decode import FRAME_TYPES
 from events.decode.tick import Ticks
 from events.event import Recorded
-from events.messages import Beat, Connected, Lost, Subscribed, unpack
+from events.messages import Beat, Connected, Lost, Subscribed, is_rest, unpack
 from runtime.clock import NS_PER_SECOND, Clock
 from runtime.errors import BadEvent
 
@@ -115,6 +116,8 @@ class Feed:
             return "unknown"
         if self._clock.now_ns() - self._beat_at_ns > SILENT_SECONDS * NS_PER_SECOND:
             return "silent"
+        if is_rest(self._beat.down):
+            return "closed"
         return "connected" if self._gap_from_ns is None and not self._beat.down else "lost"
 
     def view(self) -> FeedView:

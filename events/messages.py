@@ -13,8 +13,14 @@ from runtime.errors import BadEvent
 
 LOGIN_MISSING = "there is no access token"
 LOGIN_REFUSED = "the access token was refused"
+MARKETS_CLOSED = "the markets are closed"  # MARKET_HOURS_ONLY: a Beat's reason begins with it, and says until when
 RETRIED = frozenset({"ticks"})  # projections that can read one event again: each of their rows stands for itself
 WAITS_FOR_LOGIN = (LOGIN_MISSING, LOGIN_REFUSED)  # what a Beat says of a connection that a user has to log in for
+
+
+def is_rest(down: object) -> bool:
+    """Say whether a connection is not open because its markets are closed, by what its Beat says."""
+    return isinstance(down, str) and down.startswith(MARKETS_CLOSED)
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):

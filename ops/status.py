@@ -73,7 +73,7 @@ def _feeds(feeds: Iterable[FeedFacts]) -> Table:
     for feed in feeds:
         table.add_row(
             feed.stream,
-            Text(feed.state, "green" if feed.state == "connected" else "bold red"),
+            _state(feed),
             f"{feed.ticks_per_second:,.1f}",
             f"{feed.frames_per_second:,.1f}",
             NONE if feed.instruments is None else f"{feed.instruments:,}",
@@ -81,6 +81,12 @@ def _feeds(feeds: Iterable[FeedFacts]) -> Table:
             "open" if feed.gap_from_ns else NONE,
         )
     return table
+
+
+def _state(feed: FeedFacts) -> Text:
+    if feed.state == "closed":
+        return Text(feed.down or feed.state)
+    return Text(feed.state, "green" if feed.state == "connected" else "bold red")
 
 
 def _streams(streams: Iterable[StreamFacts]) -> Table:

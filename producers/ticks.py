@@ -21,7 +21,7 @@ from events.spool import Spool
 from events.tail import backwards
 from events.takeover import Fence
 from events.writer import Writer
-from producers import requests, subscriptions
+from producers import market_hours, requests, subscriptions
 from producers.handover import Handover
 from producers.kite import reactor
 from producers.kite.address import SANDBOX, Address, Tokens, reachable
@@ -29,9 +29,10 @@ from producers.kite.connection import DEFAULT_BOUNDS, Bounds, Connection
 from producers.kite.hours import DUMP_TIME, business_day
 from producers.kite.master import Master, is_token
 from producers.kite.rest import Rest
+from producers.market_hours import exchange_of
 from producers.subscriptions import Wanted
-from runtime.calendar import IST
-from runtime.clock import SystemClock
+from runtime.calendar import IST, trading_day
+from runtime.clock import NS_PER_SECOND, Clock, SystemClock
 from runtime.complaints import Complaints
 from runtime.errors import BadInput, Halt, SettingError, TokenRefused, Unreachable
 from runtime.lifecycle import Stop
@@ -54,6 +55,7 @@ class Line:
         """Made by `Ticker._open_line`."""
         self.connection, self.writer, self.handover = connection, writer, handover
         self.beating = reactor.Metronome(connection.beat)
+        self.rests_until = 0  # while the markets are closed (UTC epoch ns)
 
     async def pump(self) -> None:
         """Bring what is handed over to the disk, for ever."""
@@ -66,7 +68,14 @@ class Line:
 class Ticker:
     """All connections of one broker."""
 
-    def __init__(self, settings: Settings, where: Address, fence: Fence, bounds: Bounds = DEFAULT_BOUNDS) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        where: Address,
+        fence: Fence,
+        bounds: Bounds = DEFAULT_BOUNDS,
+        clock: Clock | None = None,
+    ) -> None:
         """Nothing is opened before `run`."""
         if settings.redis_url is None:
             raise SettingError("REDIS_URL", "none", "run bahi up, or set it")
@@ -75,7 +84,7 @@ class Ticker:
         self._redis = RedisLog.connect(settings.redis_url)
         self._archive = Archive.at(settings)
         self._reader = Reader(self._redis, self._archive)
-        self._clock = SystemClock()
+        self._clock = clock or SystemClock()
         self._tokens = Tokens(settings, where.broker, self._clock)
         self._path = self._spools / f"ticks-{where.broker}.subscriptions.json"
         self._wanted = requests.load(self._path, Wanted)
@@ -143,9 +152,10 @@ class Ticker:
     async def _look(self, tasks: asyncio.TaskGroup, work: list[asyncio.Task[None]]) -> None:
         """Follow requests, the vault and the dump; give each connection what it should hold."""
         await self._follow()
-        if self._learning is None or self._learning.done():  # beside: a slow REST holds nothing up
+        closed_until = self._closed_until()
+        if not closed_until and (self._learning is None or self._learning.done()):  # beside: REST may be slow
             self._learning = tasks.create_task(self._learn())
-        today = datetime.now(UTC).astimezone(IST).date()
+        today = trading_day(self._clock.now_ns())
         places, left_out = subscriptions.assign(self._wanted, self._chosen(), today)
         if left_out:
             limit = subscriptions.CONNECTIONS_MAX * subscriptions.CONNECTION_INSTRUMENTS_MAX
@@ -160,9 +170,34 @@ class Ticker:
                 await self._open_line(number, tasks, work)
             reactor.call(self._lines[number].connection.subscribe, places.get(number, []))
         for line in self._lines.values():
-            self._connect(line)
+            if closed_until:
+                self._rest(line, closed_until)
+            else:
+                line.rests_until = 0
+                self._connect(line)
         if all(line.connection.token for line in self._lines.values()):
             self._complaints.heal("ticks.waits_for_token")
+
+    def _closed_until(self) -> int:
+        """Give until when (UTC epoch ns) the broker is left alone, 0 where it is not."""
+        if not self._settings.market_hours_only or self._where.broker == SANDBOX:
+            return 0
+        try:
+            found = market_hours.closed_until(set(map(exchange_of, self._names())), self._clock.now_ns())
+        except SettingError as error:  # of a day that nobody knows anything about, nothing must be missed
+            self._complaints.say("ticks.no_calendar", wanted=error.wanted, found=error.found, remedy=error.remedy)
+            return 0
+        self._complaints.heal("ticks.no_calendar")
+        return found or 0
+
+    def _rest(self, line: Line, until_ns: int) -> None:
+        connection = line.connection
+        if line.rests_until == until_ns and not connection.token:
+            return
+        until = f"{datetime.fromtimestamp(until_ns / NS_PER_SECOND, IST):%Y-%m-%d %H:%M} IST"
+        _log.info("ticks.markets_closed", stream=connection.stream, until=until)
+        line.rests_until, connection.refused, connection.token = until_ns, False, ""
+        reactor.call(connection.rest, until)
 
     def _connect(self, line: Line) -> None:
         connection = line.connection
@@ -207,7 +242,8 @@ class Ticker:
 
     async def _learn(self) -> None:
         """Get the broker's dump: once a day, and where a name is not known from it."""
-        day = business_day(datetime.now(UTC), DUMP_TIME).isoformat()
+        now = datetime.fromtimestamp(self._clock.now_ns() / NS_PER_SECOND, UTC)
+        day = business_day(now, DUMP_TIME).isoformat()
         fresh = self._master is not None and self._master_day == day and not self._unknown()
         waited = self._clock.monotonic() - self._master_at
         if fresh or not self._needs_master() or waited < (MASTER_SECONDS_MIN if self._master else MASTER_RETRY_SECONDS):
@@ -282,11 +318,13 @@ async def _where_it_ended(folder: Path, stream: str, archive: Archive) -> tuple[
     return last_ns, gap
 
 
-async def run(settings: Settings, stop: Stop, fence: Fence, bounds: Bounds = DEFAULT_BOUNDS) -> None:
+async def run(
+    settings: Settings, stop: Stop, fence: Fence, bounds: Bounds = DEFAULT_BOUNDS, clock: Clock | None = None
+) -> None:
     """Run the ticker of the first broker in BROKER until the stop.
 
     fence: raises the epochs of all projectors of a stream that is taken over, and tells how far each has come.
     """
     where = await reachable(settings, stop)
     if where is not None:
-        await Ticker(settings, where, fence, bounds).run(stop)
+        await Ticker(settings, where, fence, bounds, clock).run(stop)

@@ -18,6 +18,7 @@ from ops.sandbox.journal import Sent
 from ops.sandbox.server import Exchange, Options
 from producers import ticks
 from producers.kite.connection import DEFAULT_BOUNDS, Bounds
+from runtime.clock import Clock
 from runtime.lifecycle import Stop
 from runtime.settings import Settings
 from runtime.vault import Vault
@@ -57,9 +58,9 @@ async def nobody(_: str) -> dict[str, int]:
 class Running:
     """A ticker at work in this process."""
 
-    def __init__(self, settings: Settings, bounds: Bounds = DEFAULT_BOUNDS) -> None:
+    def __init__(self, settings: Settings, bounds: Bounds = DEFAULT_BOUNDS, clock: Clock | None = None) -> None:
         self.stop = Stop()
-        self.task = asyncio.ensure_future(ticks.run(settings, self.stop, nobody, bounds))
+        self.task = asyncio.ensure_future(ticks.run(settings, self.stop, nobody, bounds, clock))
 
     async def ended(self) -> None:
         """Stop it as SIGTERM does."""

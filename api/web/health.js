@@ -7,7 +7,7 @@ const STATUS_MS = 2000;
 const GAPS_EVERY = 5; // of the status's rounds
 const GAPS_SHOWN = 12;
 const BEHIND_WARN = 1000; // events; at 20,000 ticks a second a batch is about as many
-const STATES = { connected: "connected", lost: "feed lost", silent: "no sign of life", unknown: "waiting for a beat" };
+const STATES = { connected: "connected", closed: "markets closed", lost: "feed lost", silent: "no sign of life", unknown: "waiting for a beat" };
 const $ = (id) => document.getElementById(id);
 
 /** Events: "status" (detail: the answer), "failed" (detail: the error). */

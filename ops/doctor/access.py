@@ -81,6 +81,8 @@ def feeds(facts: Facts) -> Iterator[Finding]:
     for feed in facts.feeds:
         if feed.state == "connected":
             yield good("feed", f"{feed.stream} is connected, {feed.ticks_per_second:,.0f} ticks/s")
+        elif feed.state == "closed":
+            yield good("feed", f"{feed.stream} rests: {feed.down}")
         elif feed.state == "lost":
             yield _lost(facts, feed)
         elif facts.runs("ticks"):

@@ -8,7 +8,7 @@ import msgspec
 from events import codec
 from events.archive import Archive
 from events.event import Recorded
-from events.messages import Beat, Subscribed, unpack
+from events.messages import Beat, Subscribed, is_rest, unpack
 from events.redis_log import RedisLog
 from ops.facts import spools
 from ops.facts.spools import SpoolEnds
@@ -61,7 +61,8 @@ class StreamFacts(msgspec.Struct):
 class FeedFacts(msgspec.Struct, frozen=True):
     """A connection of a feed by its beats.
 
-    state: connected, lost (a gap is open, or it never was connected: `down` says why), or silent (no beat comes).
+    state: connected, lost (a gap is open, or it never was connected: `down` says why), closed (its markets are), or
+    silent (no beat comes).
     """
 
     stream: str
@@ -180,7 +181,7 @@ class Stores:
         beat, age = beats[-1], self._seconds(at[-1])
         down = beat.down or None
         whole = beat.gap_from_ns is None and down is None
-        state = "silent" if age > SILENT_SECONDS else "connected" if whole else "lost"
+        state = "silent" if age > SILENT_SECONDS else _state(down, whole=whole)
         before = next((place for place, each in enumerate(beats) if each.run == beat.run), len(beats) - 1)
         seconds = (at[-1] - at[before]) / NS_PER_SECOND
         rates = (beat.packets - beats[before].packets, beat.frames - beats[before].frames)
@@ -189,3 +190,10 @@ class Stores:
         return FeedFacts(
             stream, state, ticks, frames, heard, age, beat.gap_from_ns, instruments, beat.waiting_bytes, down
         )
+
+
+def _state(down: str | None, *, whole: bool) -> str:
+    """Give the state of a feed whose beats come."""
+    if is_rest(down):
+        return "closed"
+    return "connected" if whole else "lost"

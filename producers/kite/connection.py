@@ -27,6 +27,7 @@ from events.event import EVENT_BYTES_MAX, Event
 from events.messages import (
     LOGIN_MISSING,
     LOGIN_REFUSED,
+    MARKETS_CLOSED,
     WAITS_FOR_LOGIN,
     Beat,
     Connected,
@@ -184,14 +185,19 @@ class Connection:
                 self._ticker.unsubscribe(gone)
             self._tell_subscribed()
 
-    def close(self) -> None:
+    def rest(self, until: str) -> None:
+        """Close the socket while the markets are closed, until this time (as people read it)."""
+        self.close(MARKETS_CLOSED)
+        self._down = f"{MARKETS_CLOSED} until {until}"
+
+    def close(self, why: str = CLOSED) -> None:
         """Close the socket for good; a loss that begins here is declared."""
         ticker, self._ticker = self._ticker, None
         if ticker is not None:
             ticker.stop_retry()
             if ticker.ws is not None and ticker.ws.transport is not None:
                 ticker.ws.transport.abortConnection()
-        self._ended(CLOSED)
+        self._ended(why)
 
     def hold(self) -> None:
         """Read the socket no further."""
@@ -315,7 +321,7 @@ class Connection:
         was_open, self._is_open = self._is_open, False
         self._down = LOGIN_REFUSED if self.refused else reason[:REASON_CHARACTERS_MAX]
         FEED_CONNECTED.labels(self.stream).set(0)
-        if not was_open and reason not in (self._not_open, CLOSED):
+        if not was_open and reason not in (self._not_open, CLOSED, MARKETS_CLOSED):
             self.log.warning("feed.not_connected", reason=reason)
         self._not_open = reason
         if was_open:

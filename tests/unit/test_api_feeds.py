@@ -5,7 +5,7 @@ import msgspec
 from api.feeds import RATE_SECONDS, SILENT_SECONDS, Feed
 from events.decode import decode
 from events.event import Recorded
-from events.messages import LOGIN_MISSING, Beat, Gap, Lost, Message, Subscribed, pack
+from events.messages import LOGIN_MISSING, MARKETS_CLOSED, Beat, Gap, Lost, Message, Subscribed, pack
 from runtime.clock import ManualClock
 from tests.api_server import ltp_frame
 
@@ -95,3 +95,10 @@ def test_a_broken_event_tells_nothing_and_breaks_nothing() -> None:
     told.take("feed.beat.v1", b"{")
     assert told.feed.state() == "unknown"
     assert told.feed.n == 11
+
+
+def test_a_feed_whose_markets_are_closed_is_neither_connected_nor_lost() -> None:
+    told = Told()
+    told.say(msgspec.structs.replace(beat(START), down=f"{MARKETS_CLOSED} until 2026-11-23 08:55 IST"))
+    view = told.feed.view()
+    assert (view.state, view.down) == ("closed", f"{MARKETS_CLOSED} until 2026-11-23 08:55 IST")
