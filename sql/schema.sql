@@ -165,19 +165,6 @@ begin
     end loop;
 end $$;
 
-CREATE FUNCTION public.fence_rebuilds(of_stream text) RETURNS void
-    LANGUAGE plpgsql
-    AS $_$
-declare
-    place text;
-begin
-    for place in select nspname from pg_namespace where nspname ~ '^rebuild_[a-z]+_[0-9]+$' loop
-        execute format('update %I.projection_checkpoints set epoch = epoch + 1 where stream = %L', place, of_stream);
-    end loop;
-end $_$;
-
-COMMENT ON FUNCTION public.fence_rebuilds(of_stream text) IS 'Let running rebuilds begin again: the log may not hold what they have read.';
-
 CREATE FUNCTION public.fence_stream(of_stream text) RETURNS TABLE(reader text, reached bigint)
     LANGUAGE plpgsql
     AS $_$
