@@ -4,7 +4,8 @@ They live here and nowhere else: another function in the product's place, for on
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 from events import codec, disk, reader
@@ -21,7 +22,6 @@ from projectors.rebuild import Rebuild
 from runtime.waiting import in_thread
 from sql.store import Lease, Rows
 from tests.simulation import tables
-from tests.simulation.site import SimulatedSite
 from tests.simulation.tables import Checkpoint
 
 Patch = tuple[object, str, Any]
@@ -56,8 +56,17 @@ class _Silent:
 
 def load_without_a_sync(self: Spool) -> bool:
     """Take what is in the cache for what is on the disk."""
-    with _replaced(disk, "sync", lambda _: None):
+    before = _loading.set(True)
+    try:
         return _load(self)
+    finally:
+        _loading.reset(before)
+
+
+def sync_but_for_a_load(handle: int) -> None:
+    """Leave out what `load` asks for."""
+    if not _loading.get():
+        _sync(handle)
 
 
 def any_epoch_will_do(checkpoint: Checkpoint, lease: Lease) -> bool:
@@ -87,8 +96,8 @@ def dense_up_to_a_takeover(entries: list[bytes], after: int) -> list[bytes]:
 
 async def swap_outside_the_transaction(self: Rebuild, site: Any, building: Building) -> None:
     """Place the positions while the live projector waits, and the tables when that is done."""
-    with _replaced(SimulatedSite, "put_in_place", SimulatedSite.place_positions):
-        await _swap(self, site, building)
+    site.put_in_place = site.place_positions
+    await _swap(self, site, building)
     await site.swap_tables()
 
 
@@ -113,26 +122,32 @@ async def cut_before_the_archive_has_it(self: Archiver, file: SpoolFile, last: i
 
 YOUNG_NS = 2 * 10**9
 _load, _commit, _append, _dense = Spool.load, Loop._commit, MemoryLog.append, reader._dense
-_swap = Rebuild._swap
+_swap, _sync = Rebuild._swap, disk.sync
+_loading: ContextVar[bool] = ContextVar("_loading", default=False)
 
-DEFECTS: dict[str, Patch] = {
-    "append before fsync": (Writer, "_commit", append_before_fsync),
-    "checkpoint in a second transaction": (Loop, "_commit", checkpoint_in_a_second_transaction),
-    "a restarted writer that sends before it has synced its spool": (Spool, "load", load_without_a_sync),
-    "trim by time": (Archiver, "_trim", trim_by_time),
-    "spool cut before the archive": (Archiver, "_copy", cut_before_the_archive_has_it),
-    "a read without the density check": (reader, "_dense", read_without_density),
-    "a swap outside the transaction": (Rebuild, "_swap", swap_outside_the_transaction),
-    "a repeat accepted without comparing": (MemoryLog, "append", repeat_without_comparing),
-    "a hole passed without a tombstone": (reader, "_dense", dense_up_to_a_takeover),
-    "no epoch in the checkpoint": (tables, "is_where_it_was_left", any_epoch_will_do),
+DEFECTS: dict[str, tuple[Patch, ...]] = {
+    "append before fsync": ((Writer, "_commit", append_before_fsync),),
+    "checkpoint in a second transaction": ((Loop, "_commit", checkpoint_in_a_second_transaction),),
+    "a restarted writer that sends before it has synced its spool": (
+        (Spool, "load", load_without_a_sync),
+        (disk, "sync", sync_but_for_a_load),
+    ),
+    "trim by time": ((Archiver, "_trim", trim_by_time),),
+    "spool cut before the archive": ((Archiver, "_copy", cut_before_the_archive_has_it),),
+    "a read without the density check": ((reader, "_dense", read_without_density),),
+    "a swap outside the transaction": ((Rebuild, "_swap", swap_outside_the_transaction),),
+    "a repeat accepted without comparing": ((MemoryLog, "append", repeat_without_comparing),),
+    "a hole passed without a tombstone": ((reader, "_dense", dense_up_to_a_takeover),),
+    "no epoch in the checkpoint": ((tables, "is_where_it_was_left", any_epoch_will_do),),
 }
 
 
 @contextmanager
 def planted(name: str | None) -> Iterator[None]:
     """Plant a defect by its name, or none."""
-    with _replaced(*DEFECTS[name]) if name else nullcontext():
+    with ExitStack() as stack:
+        for patch in DEFECTS[name] if name else ():
+            stack.enter_context(_replaced(*patch))
         yield
 
 

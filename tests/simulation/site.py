@@ -202,7 +202,7 @@ class SimulatedSite:
                     raise self._not_ours("the generation")
 
             await self._ask("raise generation", see_strangers)
-            commit = await end_transaction(tables, session, "swap", lambda: self.put_in_place(positions))
+            commit = await end_transaction(tables, session, "swap", partial(self.put_in_place, positions))
             await self._ask("commit the swap", commit)
         finally:
             if not session.commit_on_its_way:

@@ -59,7 +59,7 @@ SMALLEST = {
     "no epoch in the checkpoint": 0,
     "a read without the density check": 0,
     "a repeat accepted without comparing": 146,
-    "a hole passed without a tombstone": 11,
+    "a hole passed without a tombstone": 27,
     "a swap outside the transaction": 577,
 }
 
