@@ -64,7 +64,7 @@ def _head(facts: Facts) -> Text:
         head.append(f"; {database.recent_gaps} gaps within a day, {len(database.open_gaps)} open")
         waiting, aside = (sum(getattr(each, name) for each in database.parked) for name in ("events", "set_aside"))
         if waiting or aside:
-            head.append(f"; {waiting:,} events parked, {aside:,} set aside", "" if not waiting else "bold red")
+            head.append(f"; {waiting:,} parked events wait, {aside:,} are set aside", "bold red" if waiting else "")
     return head
 
 

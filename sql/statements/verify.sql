@@ -1,5 +1,5 @@
 -- hold_tables: let nobody replace what is about to be read
-lock table ticks, candles_1m, feed_gaps, parked_events, parked_decisions, instruments in access share mode
+lock table parked, ticks, candles_1m, feed_gaps, instruments in access share mode
 
 -- wait_patiently: counting a week of ticks takes longer than a projector's statement may
 select set_config('statement_timeout', '0', true), set_config('idle_in_transaction_session_timeout', '0', true)

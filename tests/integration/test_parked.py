@@ -177,6 +177,7 @@ async def test_retry_and_set_aside_from_the_first_look_to_the_last_account(
         shown = (await bahi(settings, "parked", "show", "ticks", log.stream, str(broken))).stdout
         assert "set aside: the broker sent [nonsense]" in shown
         assert "tried for requests" in shown
+        assert "0 parked events wait, 1 are set aside" in (await bahi(settings, "status", "--once")).stdout
     assert sql(settings, "select n, count(*) from ticks group by n order by n") == [
         (mended - 1, 2),
         (mended, 2),
