@@ -45,7 +45,7 @@ class Checkpoint(msgspec.Struct, frozen=True):
 
 
 class Parked(msgspec.Struct, frozen=True):
-    """How many events of a stream a projector could not read."""
+    """How many events of a stream a projector could not read; those that were set aside do not count."""
 
     projector: str
     stream: str

@@ -243,7 +243,7 @@ CHECKPOINT_AHEAD_EVENTS = gauge(
 )
 PARKED_EVENTS = gauge(
     "bahi_parked_events",
-    "Events in parked_events: what could not be read",
+    "Events that could not be read and that nobody has set aside",
     "projector",
     "stream",
 )

@@ -40,6 +40,10 @@ OF_THE_MACHINE = {"DiskFilling", "DiskFull"}  # whether there is room on the dis
 TRADING_NS = int(datetime(2026, 4, 15, 10, 0, tzinfo=IST).timestamp()) * 1_000_000_000
 UNCOVERED_NS = int(datetime(2031, 4, 15, 10, 0, tzinfo=IST).timestamp()) * 1_000_000_000
 
+SET_ASIDE = (
+    "insert into parked_decisions select 'requests', 1, now(), 'set_aside', projector, stream, n, 'known', '', '' "
+    "from parked_events"
+)
 PARKED = (
     "insert into parked_events (projector, stream, n, at, error, payload) "
     "values ('ticks', 'ticks-sandbox-1', 3, now(), 'cut short', '')"
@@ -379,6 +383,10 @@ async def test_what_is_mended_is_not_shown_any_more(room: Room) -> None:
     observer = await room.seen()
     assert shown(room, "bahi_parked_events")
     assert shown(room, "bahi_writer_standing")
+    assert promql.fires("bahi_parked_events > 0", room.scrape(), room.scrape())
+    await room.ask(SET_ASIDE)
+    await observer.look_far()
+    assert not promql.fires("bahi_parked_events > 0", room.scrape(), room.scrape())
     await room.ask("delete from parked_events")
     (room.log.spool / standing.NAME).unlink()
     await observer.look_far()
