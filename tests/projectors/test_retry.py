@@ -13,14 +13,16 @@ from events.messages import RETRIED, Message, Retry, SetAside, Tombstone
 from events.reader import Reader
 from projectors.candles import CANDLES
 from projectors.catalogue import PROJECTIONS
+from projectors.loop import Loop
 from projectors.parked import PARKED
 from projectors.ticks import TICKS, TickProjector
+from runtime.lifecycle import Stop
 from sql.retention import drop_tick_days
 from sql.store import Lease, Store
 from tests.blindness import Blindness, planted
 from tests.entries import START_NS
 from tests.frames import DAY_NS, INFY, RELIANCE, SECOND_NS, STREAM, Packet, entry, frame, recorded
-from tests.loops import Desk, Running, ask
+from tests.loops import Desk, HastyClock, NoMarks, Running, ask
 from tests.patience import PATIENCE_SECONDS
 from tests.projectors.test_loop import BAD_PRICE, refuse_bad_prices, stored, twice
 from tests.proxy import Fault, proxy
@@ -345,6 +347,58 @@ async def test_decisions_are_rebuilt_and_the_newest_counts(desk: Desk, blind: Bl
     assert not watcher.asked
     assert await content(url, ["parked_decisions"]) == before
     assert await states(url) == wanted
+
+
+@pytest.mark.parametrize("order", [(REQUESTS, "requests-2"), ("requests-2", REQUESTS)])
+async def test_decisions_of_two_streams_mean_the_same_in_whatever_order_they_are_projected(
+    desk: Desk, blind: Blindness, order: tuple[str, str]
+) -> None:
+    url = desk.database_url
+    await desk.project(TICKS, pairs(1, 2))
+    about = {"projector": "ticks", "stream": STREAM}
+    said = {
+        REQUESTS: [
+            recorded(1, SetAside(**about, n=1, reason="known"), START_NS, REQUESTS),
+            recorded(2, Retry(**about, n=2, key="a"), START_NS + 3000, REQUESTS),
+        ],
+        "requests-2": [
+            recorded(1, Retry(**about, n=1, key="a"), START_NS + 1000, "requests-2"),
+            recorded(2, SetAside(**about, n=2, reason="known"), START_NS + 2000, "requests-2"),
+        ],
+    }
+    for stream in order:
+        await desk.project(PARKED, said[stream])
+    assert await states(url) == {1: "retry_wanted", 2: "retry_wanted"}
+
+
+class Hanging(Reader):
+    """A reader over an archive that does not answer when a single old event is asked for."""
+
+    async def read(self, stream: str, after: int, limit: int = 1024, block_ms: int = 0) -> list[Recorded]:
+        if limit == 1:
+            await asyncio.Event().wait()
+        return await super().read(stream, after, limit, block_ms)
+
+
+async def test_live_events_wait_for_no_archive_that_a_retry_needs(
+    desk: Desk, blind: Blindness, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("projectors.retry.READ_SECONDS_MAX", 0.05)
+    url = desk.database_url
+    await desk.project(TICKS, pairs(1, 3))
+    blind.mend()
+    await Office(desk).retry(2)
+    store = Store(url)
+    reader = Hanging(desk.log, desk.archive)
+    running = Running(Loop(TICKS, STREAM, store, reader, HastyClock(), NoMarks(), Stop()), store)
+    for n in range(4, 9):
+        await desk.write(pairs(n, n))
+        await running.reached(n)
+    await running.ended()
+    assert "projector.retry_waits" in capsys.readouterr().out
+    assert await tries(url) == []
+    async with desk.running(TICKS, STREAM):
+        assert [came["gained"] for came in await tried(url, 1)] == [1]
 
 
 async def test_a_decision_that_cannot_be_read_is_parked_and_the_next_one_counts(desk: Desk) -> None:
