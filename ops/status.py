@@ -29,6 +29,7 @@ def troubles(facts: Facts) -> list[Finding]:
         *projections.standing(facts, {}, 0.0),
         *projections.went_back(facts),
         *projections.tables(facts),
+        *access.watched(facts),
         *access.feeds(facts),
         *_lagging(facts),
     ]

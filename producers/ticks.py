@@ -43,6 +43,7 @@ LOOK_SECONDS = 0.5  # how often requests and the vault are looked at
 BEAT_SECONDS = 1.0  # what the log calls a beat
 MASTER_SECONDS_MIN = 60.0  # an unknown name asks for the dump again, at most this often
 MASTER_RETRY_SECONDS = 2.0  # while there is no dump at all
+NAMED_MAX = 20  # unknown instruments that a warning names; the rest is counted
 DRAIN_SECONDS_MAX = 3.0  # at the stop, for what is handed over to reach the disk
 
 _log = get("ticks")
@@ -241,12 +242,13 @@ class Ticker:
             self._complaints.heal("ticks.state_not_kept")
 
     async def _learn(self) -> None:
-        """Get the broker's dump: once a day, and where a name is not known from it."""
+        """Get the broker's dump: once a day, and where a name is not known from it; say what is not listed there."""
         now = datetime.fromtimestamp(self._clock.now_ns() / NS_PER_SECOND, UTC)
         day = business_day(now, DUMP_TIME).isoformat()
         fresh = self._master is not None and self._master_day == day and not self._unknown()
         waited = self._clock.monotonic() - self._master_at
-        if fresh or not self._needs_master() or waited < (MASTER_SECONDS_MIN if self._master else MASTER_RETRY_SECONDS):
+        wait = MASTER_SECONDS_MIN if self._master else MASTER_RETRY_SECONDS
+        if fresh or not (self._wants_everything() or self._names()) or waited < wait:
             return
         self._master_at = self._clock.monotonic()
         try:
@@ -257,12 +259,15 @@ class Ticker:
             self._complaints.say("ticks.waits_for_token", wanted=error.wanted, found=error.found, remedy=error.remedy)
         except (Unreachable, BadInput) as error:
             self._complaints.say("ticks.waits_for_instruments", wanted=error.wanted, found=error.found)
-        if self._master and (unknown := self._unknown()):
+        if self._master and (unlisted := [name for name in self._names() if not self._is_listed(name)]):
+            more = f" and {len(unlisted) - NAMED_MAX} more" if len(unlisted) > NAMED_MAX else ""
             self._complaints.say(
                 "ticks.unknown_instruments",
-                found=", ".join(unknown[:20]),
+                found=", ".join(unlisted[:NAMED_MAX]) + more,
                 remedy="mend WATCHLIST, or look it up: GET /api/instruments?search=",
             )
+        else:
+            self._complaints.heal("ticks.unknown_instruments")
 
     def _pull_master(self, token: str) -> Master:
         return Master(Rest(self._where, token).instruments())
@@ -286,6 +291,11 @@ class Ticker:
         elif self._wants_everything() and self._master is not None:
             at_first += map(str, self._master.all_tokens())
         return subscriptions.chosen(self._wanted, at_first, self._token)
+
+    def _is_listed(self, name: str) -> bool:
+        """Say whether the dump has an instrument; a number that it has not is held all the same."""
+        token = self._token(name)
+        return token is not None and self._master is not None and self._master.has(token)
 
     def _token(self, name: str) -> int | None:
         if is_token(name):

@@ -1,5 +1,6 @@
 """What kind of database the tables are in, and how they stand, for those who look after it."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, LiteralString
 
@@ -68,7 +69,8 @@ class OpenGap(msgspec.Struct, frozen=True):
 class DatabaseFacts(msgspec.Struct, frozen=True):
     """A database as it is. migrated: the number of the last file that ran, None in an empty one; wanted: the newest.
 
-    versions: of each projector, by which its tables were made.
+    versions: of each projector, by which its tables were made. unlisted: of the watchlist, what the broker's list of
+    instruments does not have.
     """
 
     version: int
@@ -84,14 +86,20 @@ class DatabaseFacts(msgspec.Struct, frozen=True):
     recent_gaps: int = 0
     versions: dict[str, int] = {}
     rebuilds: list[Rebuilding] = []
+    unlisted: list[str] = []
 
 
-async def look(database_url: str, gaps_since: datetime) -> DatabaseFacts:
+async def look(database_url: str, gaps_since: datetime, broker: str, watchlist: Sequence[str]) -> DatabaseFacts:
     """Ask the database; gaps_since: from when on losses of feed count as recent. Raises Unreachable."""
     connection = await connect(database_url)
     try:
         async with reaching("how it stands"):
-            return await _look(connection, gaps_since)
+            facts = await _look(connection, gaps_since)
+            if facts.migrated is None or not watchlist:
+                return facts
+            asked = {"broker": broker, "names": list(watchlist)}
+            unlisted = [row["name"] for row in await _rows(connection, "unlisted_instruments", asked)]
+            return msgspec.structs.replace(facts, unlisted=unlisted)
     finally:
         await connection.close()
 

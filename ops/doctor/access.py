@@ -18,6 +18,8 @@ from runtime.errors import SettingError
 from runtime.settings import Settings
 from runtime.vault import Vault
 
+NAMED_MAX = 20  # unknown instruments that are named; the rest is counted
+
 
 def brokers(settings: Settings) -> Iterator[Finding]:
     """Look at what each broker needs in the settings."""
@@ -74,6 +76,15 @@ async def ports(facts: Facts, settings: Settings) -> Finding:
     except SettingError as error:
         return wrong("API", f"API_PORT={settings.api_port} cannot be used: {error.found}", error.remedy)
     return good("API", f"port {settings.api_port} is free; nothing runs")
+
+
+def watched(facts: Facts) -> Iterator[Finding]:
+    """Look whether the broker lists what WATCHLIST names."""
+    unlisted = facts.database.facts.unlisted if facts.database.facts else []
+    if unlisted:
+        more = f" and {len(unlisted) - NAMED_MAX} more" if len(unlisted) > NAMED_MAX else ""
+        found = f"WATCHLIST names {', '.join(unlisted[:NAMED_MAX])}{more}, which {facts.broker[0]} does not list"
+        yield wrong("watchlist", found, "mend it, or look it up: GET /api/instruments?search=")
 
 
 def feeds(facts: Facts) -> Iterator[Finding]:

@@ -32,6 +32,7 @@ async def examine(settings: Settings) -> list[Finding]:
         *projections.lost(facts),
         *projections.tables(facts),
         *projections.parked(facts),
+        *access.watched(facts),
         *access.feeds(facts),
         await access.ports(facts, settings),
     ]

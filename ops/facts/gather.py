@@ -99,7 +99,7 @@ async def gather(settings: Settings, clock: Clock) -> Facts:
     log = RedisLog.connect(ready.redis_url) if facts.redis.facts and ready.redis_url else None
     try:
         marks = await _marks(facts, log) if log else {}  # before the checkpoints, which they follow
-        facts.database = await _database(ready.database_url, now_ns)
+        facts.database = await _database(ready, now_ns)
         await _look(facts, settings, log, marks)
     finally:
         if log:
@@ -117,12 +117,13 @@ async def _redis(url: str | None) -> RedisServer:
         return RedisServer(known=True, trouble=error.found)
 
 
-async def _database(url: str | None, now_ns: int) -> DatabaseServer:
-    if url is None:
+async def _database(settings: Settings, now_ns: int) -> DatabaseServer:
+    if settings.database_url is None:
         return DatabaseServer()
     try:
         since = datetime.fromtimestamp(now_ns / NS_PER_SECOND, UTC) - RECENT
-        return DatabaseServer(known=True, facts=await sql_facts.look(url, since))
+        found = await sql_facts.look(settings.database_url, since, settings.broker[0], settings.watchlist)
+        return DatabaseServer(known=True, facts=found)
     except BahiError as error:
         return DatabaseServer(known=True, trouble=error.found)
 

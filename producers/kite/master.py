@@ -15,10 +15,15 @@ class Master:
         if missing:
             raise BadInput("Kite's instruments dump", f"a CSV without {', '.join(sorted(missing))}", "try again later")
         self._tokens = {f"{line['exchange']}:{line['tradingsymbol']}": int(line["instrument_token"]) for line in lines}
+        self._numbers = frozenset(self._tokens.values())
 
     def all_tokens(self) -> list[int]:
         """Give every token, in the dump's order."""
         return list(self._tokens.values())
+
+    def has(self, token: int) -> bool:
+        """Say whether an instrument of this number is listed."""
+        return token in self._numbers
 
     def token(self, name: str) -> int | None:
         """Give the token of EXCHANGE:SYMBOL, or None where the dump has no such thing."""

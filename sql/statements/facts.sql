@@ -13,3 +13,16 @@ select stream, from_time, reason from feed_gaps where to_time is null order by f
 
 -- gaps_since: how many losses of feed began since a time
 select count(*) as gaps from feed_gaps where from_time >= %(since)s
+
+-- unlisted_instruments: those of these names that a broker's newest list does not have; none while it is not there
+select asked.name from unnest(%(names)s::text[]) with ordinality as asked (name, place)
+where exists (select from instruments where broker = %(broker)s and valid_to is null)
+  and not exists (
+    select from instruments held
+    where held.broker = %(broker)s and held.valid_to is null
+      and held.instrument_token = case when asked.name ~ '^[0-9]{1,18}$' then asked.name::bigint end)
+  and not exists (
+    select from instruments held
+    where held.broker = %(broker)s and held.valid_to is null and held.exchange = split_part(asked.name, ':', 1)
+      and held.tradingsymbol = substr(asked.name, strpos(asked.name, ':') + 1))
+order by asked.place

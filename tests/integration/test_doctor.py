@@ -22,6 +22,7 @@ from ops.facts.gather import gather
 from runtime.clock import NS_PER_SECOND, ManualClock, SystemClock
 from runtime.settings import Settings, load
 from runtime.vault import Vault
+from tests.loops import ask
 from tests.ports import free_port
 from tests.small_log import SmallLog, market, small_log
 
@@ -239,6 +240,21 @@ async def test_kite_needs_a_key_and_a_token_of_today(ready: Settings) -> None:
     yesterday = SystemClock().now_ns() / NS_PER_SECOND - DAY_SECONDS
     os.utime(kite.bahi_data_dir / "secrets" / "kite" / "access_token.secret", (yesterday, yesterday))
     assert "it ended at 06:00 IST" in (await wrong(kite, "token")).found
+
+
+async def test_what_the_watchlist_names_and_the_broker_does_not_list_is_named(
+    ready: Settings, database_url: str
+) -> None:
+    named = msgspec.structs.replace(ready, watchlist=("NSE:INFY", "408065", "NSE:INFI", "7"))
+    assert not [each for each in await examine(named) if each.check == "watchlist"]  # no list is there yet
+    await ask(
+        database_url,
+        "insert into instruments (instrument_token, exchange, tradingsymbol, name, segment, instrument_type, tick_size, "
+        "lot_size, exchange_token, broker, valid_from) "
+        "values (408065, 'NSE', 'INFY', 'INFOSYS', 'NSE', 'EQ', 0.05, 1, 1594, 'sandbox', '2026-04-01')",
+    )
+    found = await wrong(named, "watchlist")
+    assert found.found == "WATCHLIST names NSE:INFI, 7, which sandbox does not list"
 
 
 async def test_secrets_that_others_may_read_are_wrong(ready: Settings) -> None:

@@ -75,6 +75,23 @@ async def test_requests_are_followed_by_name_and_by_number(
     assert "ticks.request_refused" in said
 
 
+async def test_what_the_broker_does_not_list_is_named_by_number_too(
+    settings: Settings, watcher: Watcher, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with market(settings) as exchange:
+        await bring_token(settings, exchange)
+        listed = exchange.stage.instruments[0].instrument_token
+        said = ""
+        async with Running(msgspec.structs.replace(settings, watchlist=("7", str(listed)))):
+            await watcher.until(holds(7, listed))  # the broker may know better than its list
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                while "ticks.unknown_instruments" not in said:
+                    await watcher.all()
+                    said += capsys.readouterr().out
+    (line,) = [line for line in said.splitlines() if "ticks.unknown_instruments" in line]
+    assert "found=7 " in line
+
+
 async def test_with_the_sandbox_everything_is_held_also_beside_requests_and_after_a_restart(
     settings: Settings, watcher: Watcher
 ) -> None:
