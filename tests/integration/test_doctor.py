@@ -249,8 +249,8 @@ async def test_what_the_watchlist_names_and_the_broker_does_not_list_is_named(
     assert not [each for each in await examine(named) if each.check == "watchlist"]  # no list is there yet
     await ask(
         database_url,
-        "insert into instruments (instrument_token, exchange, tradingsymbol, name, segment, instrument_type, tick_size, "
-        "lot_size, exchange_token, broker, valid_from) "
+        "insert into instruments (instrument_token, exchange, tradingsymbol, name, segment, instrument_type, "
+        "tick_size, lot_size, exchange_token, broker, valid_from) "
         "values (408065, 'NSE', 'INFY', 'INFOSYS', 'NSE', 'EQ', 0.05, 1, 1594, 'sandbox', '2026-04-01')",
     )
     found = await wrong(named, "watchlist")

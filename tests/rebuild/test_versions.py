@@ -78,4 +78,4 @@ async def test_the_doctor_names_old_tables_and_what_rebuilds_left(settings: Sett
 async def test_a_database_that_knows_no_versions_yet_is_looked_at_all_the_same(database_url: str) -> None:
     await ask(database_url, "delete from bahi_migrations where number >= 5")
     await ask(database_url, "drop table projections")
-    assert (await facts.look(database_url, datetime.now(UTC))).versions == {}
+    assert (await facts.look(database_url, datetime.now(UTC), "sandbox", ("NSE:INFY",))).versions == {}
