@@ -1,15 +1,21 @@
 """What kind of Redis the log is in, for those who look after it. Nothing of the log itself is asked here."""
 
+import asyncio
+from typing import Any
+
 import msgspec
-import redis.asyncio
 import redis.exceptions
 
-from events.redis_log import ANSWER_SECONDS_MAX, CONNECT_TIMEOUT_SECONDS
+from events.redis_log import ANSWER_SECONDS_MAX
+from events.redis_nodes import Nodes
 from runtime.errors import Unreachable
 
 
 class RedisFacts(msgspec.Struct, frozen=True):
-    """A server as it says it is. memory_bytes_max: 0 where there is no limit; clock_ns: its own UTC time."""
+    """A server as it says it is; of a cluster, what is worst of any node. clock_ns: its own UTC time.
+
+    memory_bytes, memory_bytes_max: of the fullest node; 0 where there is no limit. nodes: how many have streams.
+    """
 
     software: str
     version: str
@@ -19,29 +25,47 @@ class RedisFacts(msgspec.Struct, frozen=True):
     keeps_file: bool
     loading: bool
     clock_ns: int
+    nodes: int = 1
 
 
 async def look(url: str) -> RedisFacts:
-    """Ask the server at `url`. Raises Unreachable."""
-    client = redis.asyncio.Redis.from_url(
-        url, socket_timeout=ANSWER_SECONDS_MAX, socket_connect_timeout=CONNECT_TIMEOUT_SECONDS
-    )
+    """Ask the server at `url`, and all others of its cluster. Raises Unreachable where one does not answer."""
+    nodes = Nodes(url)
     try:
-        said = await client.info()
-        seconds, micros = await client.time()
+        async with asyncio.timeout(ANSWER_SECONDS_MAX):
+            servers = await nodes.all()
+            said = [await server.info() for server in servers]
+            seconds, micros = await servers[0].time()
     except (redis.exceptions.RedisError, OSError, TimeoutError) as error:
         raise Unreachable(
             "Redis to answer", f"{type(error).__name__}: {error}", "is it running, and REDIS_URL right?"
         ) from error
     finally:
-        await client.aclose()
+        await nodes.close()
+    fullest = max(said, key=_share)
+    oldest = min(said, key=lambda each: [int(part) for part in _version(each).split(".") if part.isdigit()])
     return RedisFacts(
-        software=str(said.get("server_name", "redis")),
-        version=str(said.get("valkey_version", said["redis_version"])),
-        memory_bytes=int(said["used_memory"]),
-        memory_bytes_max=int(said["maxmemory"]),
-        policy=str(said["maxmemory_policy"]),
-        keeps_file=bool(said["aof_enabled"]),
-        loading=bool(said["loading"]),
+        software=str(oldest.get("server_name", "redis")),
+        version=_version(oldest),
+        memory_bytes=int(fullest["used_memory"]),
+        memory_bytes_max=int(fullest["maxmemory"]),
+        policy=next((each for each in map(_policy, said) if each != "noeviction"), "noeviction"),
+        keeps_file=all(each["aof_enabled"] for each in said),
+        loading=any(each["loading"] for each in said),
         clock_ns=(seconds * 1_000_000 + micros) * 1000,
+        nodes=len(servers),
     )
+
+
+def _share(said: dict[str, Any]) -> tuple[float, int]:
+    """Give what of its limit a node uses, and how much that is."""
+    limit = int(said["maxmemory"])
+    return (int(said["used_memory"]) / limit if limit else 0.0, int(said["used_memory"]))
+
+
+def _version(said: dict[str, Any]) -> str:
+    return str(said.get("valkey_version", said["redis_version"]))
+
+
+def _policy(said: dict[str, Any]) -> str:
+    return str(said["maxmemory_policy"])

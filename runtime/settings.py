@@ -135,8 +135,8 @@ def _secret(name: str, wanted: str, meaning: str) -> Setting:
 SETTINGS: tuple[Setting, ...] = (
     _setting("DATABASE_URL", url("postgresql", "postgres", host_required=False), None, "postgresql://...",
              "The PostgreSQL that holds the tables; without it `bahi up` starts one of its own"),
-    _setting("REDIS_URL", url("redis", "rediss", "unix", host_required=False), None, "redis://..., rediss://... or unix://...",
-             "The Redis that holds the newest part of the log; without it `bahi up` starts one of its own"),
+    _setting("REDIS_URL", spelling.redis_url, None, "redis://..., rediss://... or unix://...",
+             "The Redis or Redis Cluster that holds the newest part of the log; without it `bahi up` starts its own"),
     _setting("BAHI_DATA_DIR", path, "var", "a folder",
              "Where spool, archive, secrets, sandbox and embedded servers keep their files"),
     _setting("ARCHIVE_URL", url("file", "s3", host_required=False), None, "file:///a/folder or s3://bucket/prefix",

@@ -7,7 +7,7 @@ turns a `ValueError` into the error that carries name, masked value and what was
 import re
 from collections.abc import Callable
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 TRUE = frozenset({"true", "yes", "on", "1"})
 FALSE = frozenset({"false", "no", "off", "0"})
@@ -102,6 +102,16 @@ def url(*schemes: str, host_required: bool = True) -> Callable[[str], str]:
         return text.rstrip("/")
 
     return read
+
+
+def redis_url(text: str) -> str:
+    """Read a URL of Redis; of a cluster it may name several nodes, by commas."""
+    parts = urlsplit(text)
+    user, at, hosts = parts.netloc.rpartition("@")
+    read = url("redis", "rediss", "unix", host_required="," in hosts)
+    for host in hosts.split(","):
+        read(urlunsplit(parts._replace(netloc=f"{user}{at}{host}")))
+    return text.rstrip("/")
 
 
 def masked_url(text: str) -> str:

@@ -13,6 +13,7 @@ from ops.embedded.server import Server
 from runtime import settings as settings_module
 from runtime.settings import Settings
 from tests import buckets, ports, servers, shelves, timescale
+from tests.redis_cluster import Cluster, running
 
 # A slow machine is no defect: no example has a time limit, and none is refused because drawing it took long. Everybody
 # sees the same examples; `--hypothesis-profile=explore` draws new ones.
@@ -21,6 +22,9 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.register_profile("same", hypothesis.settings.get_profile("explore"), derandomize=True)
 hypothesis.settings.load_profile("same")
+
+# With TEST_REDIS_CLUSTER=1 all tests but those of one server's own ways run on a cluster of three.
+ON_CLUSTER = os.environ.get("TEST_REDIS_CLUSTER") == "1"
 
 
 @pytest.fixture(scope="session")
@@ -48,6 +52,13 @@ def redis_server() -> Iterator[Server]:
     """Give this worker's Redis. Kill or stop servers of your own, never this one."""
     with servers.redis_server() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def redis_cluster() -> Iterator[Cluster]:
+    """Give this worker's Redis Cluster. Kill nodes of a cluster of your own, never of this one."""
+    with servers.open_folder() as folder, running(folder, servers.TOOLS) as cluster:
+        yield cluster
 
 
 @pytest.fixture(scope="session")
@@ -83,9 +94,19 @@ def timescale_url() -> Iterator[str]:
 
 
 @pytest.fixture
-def redis_url(redis_server: Server) -> str:
-    """Give the URL of an empty Redis that is this test's alone while it runs."""
-    return servers.empty_redis(redis_server)
+def redis_url(request: pytest.FixtureRequest) -> str:
+    """Give the URL of an empty Redis, or Redis Cluster, that is this test's alone while it runs."""
+    if ON_CLUSTER:
+        return str(request.getfixturevalue("cluster_url"))
+    server: Server = request.getfixturevalue("redis_server")
+    return servers.empty_redis(server)
+
+
+@pytest.fixture
+def cluster_url(redis_cluster: Cluster) -> str:
+    """Give the URL of an empty Redis Cluster that is this test's alone while it runs."""
+    redis_cluster.empty()
+    return redis_cluster.url
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-import redis
 
 from events.archive import Archive
 from events.event import Recorded
@@ -19,6 +18,7 @@ from events.writer import Writer
 from runtime.clock import Clock, ManualClock
 from runtime.errors import TakeoverDue
 from runtime.settings import Settings
+from tests import servers
 from tests.entries import START_NS, event
 from tests.patience import PATIENCE_SECONDS
 
@@ -120,7 +120,7 @@ async def refused(running: asyncio.Task[None]) -> TakeoverDue:
 
 def empty(redis_url: str) -> None:
     """Drop everything that Redis holds; its clients notice nothing."""
-    with redis.Redis.from_url(redis_url) as client:
+    with servers.redis_client(redis_url) as client:
         client.flushall()
 
 

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from typing import cast
 from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
@@ -25,6 +26,7 @@ from ops.embedded import postgres as embedded_postgres
 from ops.embedded import redis as embedded_redis
 from ops.embedded.owner import first_closed, server_owner
 from ops.embedded.server import Server
+from tests.redis_cluster import Everywhere
 
 TOOLS = Path(__file__).resolve().parent.parent / "var" / "tools"
 """Where a downloaded redis-server stays between test runs."""
@@ -81,6 +83,15 @@ def cloned_database(server: Server) -> Iterator[str]:
             yield with_database(server.url, name)
         finally:
             admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+def redis_client(url: str) -> redis.Redis:
+    """Give a client of the Redis at a URL; of a cluster one that reaches all of it."""
+    client = redis.Redis.from_url(url)
+    if not client.info("cluster")["cluster_enabled"]:
+        return client
+    client.close()
+    return cast("redis.Redis", Everywhere.from_url(url))
 
 
 def empty_redis(server: Server) -> str:

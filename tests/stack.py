@@ -42,7 +42,8 @@ class Stack:
     def __enter__(self) -> Self:
         self._logs.mkdir(parents=True, exist_ok=True)
         self.servers["postgres"] = postgres.start(self.data_dir)
-        self.servers["redis"] = embedded_redis.start(self.data_dir, TOOLS)
+        if "REDIS_URL" not in self._settings:
+            self.servers["redis"] = embedded_redis.start(self.data_dir, TOOLS)
         self.api_port = free_port()
         self.run("migrate")
         return self
@@ -70,6 +71,11 @@ class Stack:
         self._database = name
         self.run("migrate")
 
+    @property
+    def redis_url(self) -> str:
+        """Return the URL of the log's near end."""
+        return self._settings.get("REDIS_URL") or self.servers["redis"].url
+
     def environment(self) -> dict[str, str]:
         """Return what every process is started with."""
         kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
@@ -77,7 +83,7 @@ class Stack:
             **kept,
             "BAHI_DATA_DIR": str(self.data_dir),
             "DATABASE_URL": self.database_url,
-            "REDIS_URL": self.servers["redis"].url,
+            "REDIS_URL": self.redis_url,
             "BAHI_SANDBOX_PORT": "0",
             "BAHI_SANDBOX_LIMITS": "false",
             "API_PORT": str(self.api_port),
@@ -165,7 +171,7 @@ class Stack:
 
     def redis(self) -> redis.Redis:
         """Return a client of the log's near end."""
-        return redis.Redis.from_url(self.servers["redis"].url)
+        return redis.Redis.from_url(self.redis_url)
 
     def wait(self, what: str, holds: Callable[[], bool], seconds_max: float = PATIENCE_SECONDS) -> None:
         """Look again and again until something holds; fail with everybody's last words where it does not."""

@@ -113,7 +113,7 @@ def settle(stack: Stack) -> Account:
     stack.wait("ticks flow again", lambda: stack.query("select max(received_at) from ticks")[0][0] > at)
     stack.wait("the feed is whole again", lambda: not stack.query("select from feed_gaps where to_time is null"))
     assert stack.stop("ticks") == 0
-    events = accounting.events_of(stack.servers["redis"].url, stack.data_dir / "archive", TICK_STREAM)
+    events = accounting.events_of(stack.redis_url, stack.data_dir / "archive", TICK_STREAM)
     stack.wait("all is committed", lambda: stack.caught_up(len(events)))
     account = accounting.audit(events, stack.data_dir / "sandbox" / "journal", stack.database_url)
     assert account.lost == []

@@ -46,7 +46,7 @@ async def archive_the_rest(stack: Stack, streams: list[str]) -> dict[str, int]:
     """Put what the open spool files still hold into the archive; give each stream's last n."""
     archive, lasts = Archive(stack.data_dir / "archive"), {}
     for stream in streams:
-        events = await accounting.read_all(stack.servers["redis"].url, stack.data_dir / "archive", stream)
+        events = await accounting.read_all(stack.redis_url, stack.data_dir / "archive", stream)
         lasts[stream] = len(events)
         if rest := events[await archive.last(stream) :]:
             await archive.put(stream, [entry(event) for event in rest])

@@ -109,7 +109,7 @@ def test_a_parsers_bug_is_repaired_while_everybody_reads(
 
 def prices_of(stack: Stack) -> Counter[tuple[int, float]]:
     """Give the prices by n, as the frames say them."""
-    events = accounting.events_of(stack.servers["redis"].url, stack.data_dir / "archive", TICK_STREAM)
+    events = accounting.events_of(stack.redis_url, stack.data_dir / "archive", TICK_STREAM)
     found: Counter[tuple[int, float]] = Counter()
     for event in events:
         if event.type == "kite.frame.v1":

@@ -20,7 +20,7 @@ from tests.simulation.redis_server import RedisServer, SimulatedLog
 from tests.simulation.world import World
 
 
-@pytest.fixture(params=["memory", "simulated", "redis"])
+@pytest.fixture(params=["memory", "simulated", "redis", "cluster"])
 async def log(request: pytest.FixtureRequest) -> AsyncIterator[Log]:
     if request.param == "memory":
         yield MemoryLog()
@@ -33,7 +33,8 @@ async def log(request: pytest.FixtureRequest) -> AsyncIterator[Log]:
         ledger.archived = dict.fromkeys((STREAM, "accounts"), 1 << 60)
         yield SimulatedLog(world, RedisServer(ledger))
         return
-    log = RedisLog.connect(request.getfixturevalue("redis_url"))
+    url = {"redis": "redis_url", "cluster": "cluster_url"}[request.param]
+    log = RedisLog.connect(request.getfixturevalue(url))
     yield log
     await log.close()
 

@@ -10,7 +10,6 @@ from typing import Any
 import msgspec
 import promql_parser
 import pytest
-import redis
 import yaml
 
 from api.observer import Observer
@@ -23,7 +22,7 @@ from runtime import metrics, registry
 from runtime.calendar import IST
 from runtime.clock import ManualClock
 from runtime.settings import Settings
-from tests import promql
+from tests import promql, servers
 from tests.entries import START_NS
 from tests.house.source import ROOT
 from tests.loops import ask
@@ -138,7 +137,7 @@ class Room:
 
     async def configured(self, name: str, value: str) -> None:
         """Look once while Redis is configured so."""
-        with redis.Redis.from_url(self.settings.redis_url or "") as client:
+        with servers.redis_client(self.settings.redis_url or "") as client:
             before = client.config_get(name)[name]
             client.config_set(name, value)
             try:
@@ -236,7 +235,7 @@ async def redis_is_away(room: Room) -> None:
 
 
 async def redis_is_nearly_full(room: Room) -> None:
-    with redis.Redis.from_url(room.settings.redis_url or "") as client:
+    with servers.redis_client(room.settings.redis_url or "") as client:
         await room.configured("maxmemory", str(int(client.info("memory")["used_memory"] * 1.1)))
 
 

@@ -22,6 +22,7 @@ from ops.facts.gather import gather
 from runtime.clock import NS_PER_SECOND, ManualClock, SystemClock
 from runtime.settings import Settings, load
 from runtime.vault import Vault
+from tests import servers
 from tests.loops import ask
 from tests.ports import free_port
 from tests.small_log import SmallLog, market, small_log
@@ -76,7 +77,7 @@ def sql(settings: Settings, statement: str, *parameters: object) -> None:
 
 def in_redis(settings: Settings) -> redis.Redis:
     assert settings.redis_url
-    return redis.Redis.from_url(settings.redis_url)
+    return servers.redis_client(settings.redis_url)
 
 
 async def test_nothing_is_wrong_where_all_is_well(ready: Settings, log: SmallLog) -> None:

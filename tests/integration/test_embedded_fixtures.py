@@ -2,9 +2,9 @@
 
 import psycopg
 import pytest
-import redis
 
 from runtime.settings import Settings
+from tests import servers
 
 
 @pytest.mark.parametrize("turn", [1, 2])
@@ -16,7 +16,7 @@ def test_each_test_has_an_empty_database(database_url: str, turn: int) -> None:
 
 @pytest.mark.parametrize("turn", [1, 2])
 def test_each_test_has_an_empty_redis(redis_url: str, turn: int) -> None:
-    with redis.Redis.from_url(redis_url) as client:
+    with servers.redis_client(redis_url) as client:
         assert client.dbsize() == 0
         client.set("mine", turn)
 

@@ -29,7 +29,7 @@ async def log(redis_url: str) -> AsyncIterator[RedisLog]:
 
 @pytest.fixture
 def client(redis_url: str) -> redis.Redis:
-    return redis.Redis.from_url(redis_url)
+    return servers.redis_client(redis_url)
 
 
 async def test_where_nobody_listens_every_call_is_unreachable() -> None:
@@ -79,6 +79,20 @@ async def test_a_server_that_forgot_the_scripts_is_told_them_again(log: RedisLog
     assert await log.append(STREAM, entries(4, 5), 0) == Appended(5)
     client.script_flush()
     assert await log.trim(STREAM, 2) == 2
+
+
+async def test_a_server_that_does_not_let_us_ask_for_a_cluster_stands_alone(
+    redis_url: str, client: redis.Redis
+) -> None:
+    client.acl_setuser(
+        "limited", enabled=True, passwords=["+secret"], keys=["*"], categories=["+@all"], commands=["-cluster"]
+    )
+    limited = RedisLog.connect(f"redis://limited:secret@{redis_url.rpartition('@')[2]}")
+    await limited.append(STREAM, entries(1, 3), 0)
+    assert await limited.read(STREAM, 0) == entries(1, 3)
+    assert await limited.streams() == [STREAM]
+    await limited.close()
+    client.acl_deluser("limited")
 
 
 async def test_a_stream_emptied_by_hand_begins_again(log: RedisLog, client: redis.Redis) -> None:

@@ -163,7 +163,7 @@ async def test_a_hole_in_the_requests_stops_no_tick(
             await watcher.say("requests", subscribe("1"), subscribe("2"), subscribe("3"))
             await watcher.until(lambda heard: 3 in held(heard))
             await watcher.say("requests", subscribe("4"), subscribe("5"))
-            await watcher.log._client.xdel("requests", "4-0")
+            await watcher.log._nodes.execute("requests", "XDEL", "requests", "4-0")
             heard = await watcher.all()
             await watcher.until(seen(frame=count("frame", heard) + 10))
             assert not running.task.done()

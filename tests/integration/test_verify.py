@@ -26,6 +26,7 @@ from projectors.loop import Loop
 from runtime.lifecycle import Stop
 from runtime.settings import Settings
 from sql.store import Store
+from tests import servers
 from tests.entries import START_NS
 from tests.frames import SECOND_NS, Packet, entry, frame
 from tests.loops import HastyClock, NoMarks, Running
@@ -62,7 +63,7 @@ def sql(settings: Settings, statement: str, *parameters: object) -> list[tuple[o
 
 def in_redis(settings: Settings) -> redis.Redis:
     assert settings.redis_url
-    return redis.Redis.from_url(settings.redis_url)
+    return servers.redis_client(settings.redis_url)
 
 
 def only(problems: list[Problem], kind: str) -> Problem:

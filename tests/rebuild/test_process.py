@@ -11,7 +11,6 @@ from typing import Any
 
 import psycopg
 import pytest
-import redis
 
 from events.archive import Archive
 from events.messages import SetAside
@@ -170,7 +169,7 @@ async def test_from_the_archive_alone_comes_everything(settings: Settings, made_
         await project(settings, projection, lasts)
     before = await content(str(settings.database_url), (*TABLES, "parked_events"))
     assert all(before[table] for table in TABLES if table != "candle_subscriptions")
-    with redis.Redis.from_url(str(settings.redis_url)) as client:
+    with servers.redis_client(str(settings.redis_url)) as client:
         client.flushall()
     anew = Settings(
         **{name: getattr(settings, name) for name in settings.__struct_fields__} | {"database_url": made_anew}

@@ -6,7 +6,6 @@ import signal
 from pathlib import Path
 
 import pytest
-import redis
 
 from events.archive import Archive
 from events.reader import Reader
@@ -66,7 +65,7 @@ async def test_a_stream_that_lost_entries_by_hand_is_filled_again(desk: Desk, re
     async with desk.writing() as (writer, _):
         await say(writer, 1, 20)
         await taken_by_redis(writer)
-        with redis.Redis.from_url(redis_url) as client:
+        with servers.redis_client(redis_url) as client:
             client.xtrim(STREAM, maxlen=0, approximate=False)
         await say(writer, 21, 22)
         while len(await desk.in_redis()) < 23:
@@ -79,7 +78,7 @@ async def test_another_server_in_the_place_of_redis_is_found_out(desk: Desk, red
     async with desk.writing() as (writer, running):
         await say(writer, 1, 5)
         await taken_by_redis(writer)
-        with redis.Redis.from_url(redis_url) as client, client.pipeline() as together:
+        with servers.redis_client(redis_url) as client, client.pipeline() as together:
             together.delete(STREAM)
             together.xadd(STREAM, {"e": entry(6, "of the other server")}, "6-0")
             together.execute()
@@ -128,7 +127,7 @@ async def test_a_redis_that_is_full_is_waited_for(desk: Desk, redis_url: str) ->
     async with desk.writing() as (writer, _):
         await say(writer, 1, 3)
         await taken_by_redis(writer)
-        with redis.Redis.from_url(redis_url) as client:
+        with servers.redis_client(redis_url) as client:
             client.config_set("maxmemory", 1)
             await say(writer, 4, 9)
             while writer.reaches_log:

@@ -1,0 +1,225 @@
+"""The log in a Redis Cluster: slots that move, nodes that die and come back, replicas that take over."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+import redis
+
+from events import redis_facts
+from events.log import Appended
+from events.redis_log import RedisLog
+from events.redis_nodes import server_urls
+from ops.doctor import servers as doctor
+from ops.facts.gather import gather
+from runtime.clock import SystemClock
+from runtime.errors import Unreachable
+from runtime.settings import Settings, load
+from tests import servers
+from tests.entries import entries
+from tests.patience import PATIENCE_SECONDS
+from tests.redis_cluster import PRIMARIES, Cluster, running, wait
+
+pytestmark = pytest.mark.anyio
+
+STREAMS = [f"ticks-kite-{number}" for number in range(1, 31)]
+
+
+@pytest.fixture
+def own() -> Iterator[Cluster]:
+    """Give a cluster of this test's own, whose nodes may be killed."""
+    with servers.open_folder() as folder, running(folder, servers.TOOLS) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+async def log(cluster_url: str) -> AsyncIterator[RedisLog]:
+    log = RedisLog.connect(cluster_url)
+    yield log
+    await log.close()
+
+
+def stream_on(cluster: Cluster, node: int) -> str:
+    return next(stream for stream in STREAMS if cluster.node_of(stream) == node)
+
+
+async def persist(log: RedisLog, stream: str, n: int) -> None:
+    """Append entry n as a writer does: until it is in, asking after each failure what is there."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while True:
+            try:
+                last, _ = await log.last(stream)
+                if last >= n:
+                    return
+                await log.append(stream, entries(last + 1, n), archived=0)
+            except Unreachable:
+                continue
+
+
+async def test_streams_are_spread_over_the_nodes_and_all_are_found(log: RedisLog, redis_cluster: Cluster) -> None:
+    for stream in STREAMS:
+        assert await log.append(stream, entries(1, 3), archived=0) == Appended(3)
+        await log.mark(stream, "ticks", 2)
+    assert await log.streams() == sorted(STREAMS)
+    for node in range(PRIMARIES):
+        with redis_cluster.client(node) as client:
+            assert 0 < client.dbsize() < len(STREAMS)
+    for stream in STREAMS:
+        assert await log.read(stream, 1) == entries(2, 3)
+        assert await log.marked(stream) == {"ticks": 2}
+        assert await log.trim(stream, 2) == 2
+
+
+async def test_the_facts_are_those_of_the_worst_node(
+    settings: Settings, cluster_url: str, redis_cluster: Cluster
+) -> None:
+    found = await redis_facts.look(cluster_url)
+    assert (found.nodes, found.policy, found.keeps_file) == (PRIMARIES, "noeviction", True)
+    redis_cluster.ask(2, "CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
+    ready = load({"REDIS_URL": cluster_url, "DATABASE_URL": settings.database_url or "", "BAHI_DATA_DIR": "/nowhere"})
+    facts = await gather(ready, SystemClock())
+    redis_cluster.ask(2, "CONFIG", "SET", "maxmemory-policy", "noeviction")
+    assert any("allkeys-lru" in finding.found for finding in doctor.redis(facts))
+
+
+async def test_a_slot_is_moved_while_somebody_writes_and_reads(log: RedisLog, redis_cluster: Cluster) -> None:
+    stream = STREAMS[0]
+    target = (redis_cluster.node_of(stream) + 1) % PRIMARIES
+    reader = RedisLog.connect(redis_cluster.url)
+    n = 0
+
+    async def write(count: int) -> None:
+        nonlocal n
+        for _ in range(count):
+            n += 1
+            previous = entries(n - 1, n - 1)[0] if n > 1 else None
+            assert await log.append(stream, entries(n, n), archived=0, previous=previous) == Appended(n)
+
+    await write(20)
+    redis_cluster.begin_move(stream, target)
+    await write(20)
+    redis_cluster.carry(stream, target)
+    await write(20)
+    assert await reader.read(stream, 0) == entries(1, 60), "by ASK"
+    assert stream in await log.streams()
+    redis_cluster.end_move(stream, target)
+    await write(20)
+    assert await reader.read(stream, 0) == entries(1, 80), "by MOVED"
+    assert await log.last(stream) == (80, entries(80, 80)[0])
+    assert redis_cluster.node_of(stream) == target
+    await reader.close()
+
+
+async def test_a_new_stream_begins_in_a_slot_that_is_on_its_way(log: RedisLog, redis_cluster: Cluster) -> None:
+    stream = STREAMS[1]
+    target = (redis_cluster.node_of(stream) + 1) % PRIMARIES
+    redis_cluster.begin_move(stream, target)
+    assert await log.append(stream, entries(1, 3), archived=0) == Appended(3)
+    assert await log.append(stream, entries(4, 5), archived=0) == Appended(5)
+    redis_cluster.end_move(stream, target)
+    assert await log.read(stream, 0) == entries(1, 5)
+
+
+async def test_a_read_that_waits_where_a_slot_moves_away_goes_on_there(log: RedisLog, redis_cluster: Cluster) -> None:
+    stream = STREAMS[2]
+    target = (redis_cluster.node_of(stream) + 1) % PRIMARIES
+    await log.append(stream, entries(1, 2), archived=0)
+    waiting = asyncio.create_task(log.read(stream, 2, block_ms=2000))
+    await log.last(stream)  # the read has been sent by now
+    redis_cluster.begin_move(stream, target)
+    redis_cluster.carry(stream, target)
+    redis_cluster.end_move(stream, target)
+    await log.append(stream, entries(3, 3), archived=0)
+    assert await waiting in (entries(3, 3), []), "it follows, or ends empty and is asked again"
+    assert await log.read(stream, 2) == entries(3, 3)
+
+
+async def test_a_killed_node_takes_its_streams_away_and_no_others(own: Cluster) -> None:
+    gone, kept = stream_on(own, 0), stream_on(own, 1)
+    log = RedisLog.connect(own.url)  # names the node that dies
+    for stream in (gone, kept):
+        await persist(log, stream, 5)
+    waiting = asyncio.create_task(log.read(kept, 5, block_ms=2000))
+    await log.last(kept)
+    own.kill(0)
+    for _ in range(3):
+        with pytest.raises(Unreachable):
+            await log.append(gone, entries(6, 6), archived=0)
+    with pytest.raises(Unreachable):
+        await log.streams()
+    assert await log.append(kept, entries(6, 6), archived=0) == Appended(6)
+    assert await waiting == entries(6, 6), "what waits on another node is not disturbed"
+    late = RedisLog.connect(own.all_urls)
+    await persist(late, kept, 7)
+    own.start(0)
+    await persist(log, gone, 9)
+    assert await late.read(gone, 0) == entries(1, 9), "with its file it comes back, with the writer the rest"
+    assert sorted([gone, kept]) == await late.streams()
+    await late.close()
+    await log.close()
+
+
+async def test_a_replica_takes_over_for_a_killed_node(own: Cluster) -> None:
+    stream = stream_on(own, 0)
+    replica = own.add_replica(of=0)
+    log = RedisLog.connect(own.url)
+    await persist(log, stream, 50)
+    assert own.ask(0, "WAIT", 1, 5000) == 1
+    own.kill(0)
+    await persist(log, stream, 100)
+    assert own.node_of(stream) == replica
+    assert await log.read(stream, 0) == entries(1, 100)
+    own.start(0)
+    wait("it follows the new one", lambda: own.info(0, "replication")["role"] == "slave")
+    await persist(log, stream, 120)
+    assert await log.read(stream, 0) == entries(1, 120)
+    await log.close()
+
+
+async def test_a_replica_that_is_made_the_first_one_while_somebody_writes(own: Cluster) -> None:
+    stream = stream_on(own, 1)
+    replica = own.add_replica(of=1)
+    log = RedisLog.connect(own.url)
+    n = 0
+
+    async def write() -> None:
+        nonlocal n
+        while own_primary() != replica or n < 200:
+            n += 1
+            await persist(log, stream, n)
+
+    def own_primary() -> int:
+        return own.node_of(stream) if n % 20 == 0 else -1
+
+    writing = asyncio.create_task(write())
+    await persist(log, stream, 20)
+    await asyncio.to_thread(own.ask, replica, "CLUSTER", "FAILOVER")
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        await writing
+    assert await log.read(stream, 0, limit=n) == entries(1, n)
+    await log.close()
+
+
+async def test_a_database_number_that_a_cluster_does_not_have_is_told(cluster_url: str) -> None:
+    log = RedisLog.connect(cluster_url.removesuffix("0") + "3")
+    with pytest.raises(Unreachable, match="SELECT is not allowed in cluster mode"):
+        await log.last(STREAMS[0])
+    await log.close()
+
+
+def test_a_url_may_name_several_nodes() -> None:
+    urls = server_urls("rediss://user:pass@one:7000,[::1]:7001,three/0?ssl_cert_reqs=none")
+    assert urls == [f"rediss://user:pass@{host}/0?ssl_cert_reqs=none" for host in ("one:7000", "[::1]:7001", "three")]
+    assert server_urls("unix:///run/redis.sock?db=1") == ["unix:///run/redis.sock?db=1"]
+
+
+async def test_answers_lost_and_connections_cut_lose_and_double_nothing(log: RedisLog, redis_cluster: Cluster) -> None:
+    stream, n = STREAMS[3], 0
+    while n < 60:
+        n += 1
+        await persist(log, stream, n)
+        if n % 7 == 0:
+            for node in range(PRIMARIES):
+                with redis.Redis.from_url(redis_cluster.nodes[node].url) as client:
+                    client.client_kill_filter(_type="normal", skipme=True)
+    assert await log.read(stream, 0) == entries(1, 60)
