@@ -15,7 +15,8 @@ from events.span import Wanted
 from ops.replay import run
 from runtime.lifecycle import Stop
 from runtime.settings import Settings
-from tests.frames import DAY_NS, INFY, NIFTY, RELIANCE
+from tests.entries import START_NS
+from tests.frames import DAY_NS, INFY, NIFTY, RELIANCE, SECOND_NS, Packet, frame
 from tests.patience import PATIENCE_SECONDS
 from tests.ports import free_port
 from tests.replay.recorded_log import CUT, ONE, STRANGE, TWO, Told, frames_of_one, frames_of_two, keep
@@ -162,6 +163,31 @@ async def test_a_cursor_brings_back_what_was_missed(recorded: Settings) -> None:
             await ask(socket, INFY, resume_from=told["cursor"])
             found, _ = await heard(socket, COUNT)
             assert found == [each for each in wanted() if each[0] == INFY][:COUNT]
+
+
+async def played(running: Replaying, events: int) -> None:
+    """Wait until so many events were played."""
+    while running.told.moves[-1][0] < events:
+        await asyncio.wait([running.task], timeout=0.02)
+
+
+async def test_a_slow_client_is_waited_for_and_skips_nothing(recorded: Settings) -> None:
+    assert recorded.redis_url
+    log = RedisLog.connect(recorded.redis_url)
+    tokens = [INFY + 256 * place for place in range(10)]
+    many = [
+        Event("kite.frame.v1", START_NS + n * SECOND_NS, frame(*(Packet("full", token, 1000 + n) for token in tokens)))
+        for n in range(2500)  # 30 MB as text with the book: more than sockets and a client's queue take
+    ]
+    await keep(log, Archive.at(recorded), "ticks-kite-9", many)
+    await log.close()
+    async with replaying(recorded, streams=("ticks-kite-9",)) as running, running.socket() as socket:
+        await ask(socket, *tokens, depth=True)
+        with pytest.raises(TimeoutError):  # nobody reads: it does not come to its end
+            await asyncio.wait_for(played(running, len(many)), 3)
+        assert running.told.moves[-1][0] > 0
+        found, _ = await heard(socket)  # "skipped" would be another message
+    assert found == [(token, (1000 + n) / 100) for n in range(2500) for token in tokens]
 
 
 async def test_nobody_comes_in_without_the_key(recorded: Settings) -> None:

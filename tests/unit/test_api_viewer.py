@@ -156,3 +156,43 @@ async def test_clients_of_one_wish_get_the_very_same_text() -> None:
     house.unseat(two)
     house.show(decoded(ltp_frame({1: 1.0})), "there")
     assert [len(wire.texts) for wire in wires] == [1, 1, 1]
+
+
+# Who waits for a client
+
+
+async def test_a_client_has_caught_up_when_nothing_is_queued_for_it() -> None:
+    wire = Wire()
+    viewer = Viewer(wire.send)
+    running = asyncio.create_task(viewer.run())
+    await viewer.caught_up()
+    for batch in batches(0, WINDOW_MESSAGES_MAX + 1):
+        viewer.offer(batch)
+    waiting = asyncio.create_task(viewer.caught_up())
+    await settle()
+    assert not waiting.done()
+    wire.write_all()
+    await waiting
+    assert len(wire.texts) == WINDOW_MESSAGES_MAX + 1
+    viewer.hold()
+    waiting = asyncio.create_task(viewer.caught_up())
+    await settle()
+    assert not waiting.done(), "what it missed is on its way"
+    wire.write_all()
+    viewer.release()
+    await waiting
+    running.cancel()
+
+
+async def test_nobody_waits_for_a_client_that_is_gone() -> None:
+    wire = Wire()
+    viewer = Viewer(wire.send)
+    for batch in batches(0, WINDOW_MESSAGES_MAX + 1):
+        viewer.offer(batch)
+    waiting = asyncio.create_task(viewer.caught_up())
+    await settle()
+    assert not waiting.done()
+    wire.writing[-1].set_exception(ConnectionResetError("gone"))
+    with pytest.raises(Gone):
+        await viewer.run()
+    await waiting
