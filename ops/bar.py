@@ -42,6 +42,7 @@ class Bar:
         self._task = self._bar.add_task(name, total=None)
         self._line_at = self._begun_at = time.monotonic()
         self._begun: int | None = None
+        self._done = 0
 
     def close(self) -> None:
         """End the bar."""
@@ -59,8 +60,13 @@ class Bar:
         self.console.print(f"{self._name}: {text}", soft_wrap=True)
 
     def moved(self, done: int, total: int) -> None:
-        """Show how far it is, in events."""
-        self._begun = done if self._begun is None else self._begun
+        """Show how far it is, in events; where it is less than before, something else has begun."""
+        if done < self._done:
+            self._bar.reset(self._task)
+        if self._begun is None or done < self._done:
+            self._begun, self._begun_at = done, time.monotonic()
+            self._line_at = self._begun_at
+        self._done = done
         self._bar.update(self._task, completed=done, total=total)
         now = time.monotonic()
         if self._bar.disable and now - self._line_at >= LINE_SECONDS:

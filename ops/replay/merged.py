@@ -30,6 +30,7 @@ class Merged:
         self, spans: Sequence[Span], near: Log, make_archive: Callable[[], Archive], stop: Stop, waits: Waits
     ) -> None:
         """waits: hears of each store that does not answer; it is asked until it does, or the stop is set."""
+        self.given = 0  # events, of `total`
         self.total = sum(span.events for span in spans)
         self._lanes = [_Lane(span, near, make_archive(), stop, waits) for span in spans]
 
@@ -46,6 +47,7 @@ class Merged:
             if lane is None or (upto_ns is not None and lane.due_ns > upto_ns):
                 break
             found.append(lane.pop())
+        self.given += len(found)
         return found
 
     async def _next(self) -> "_Lane | None":

@@ -60,16 +60,18 @@ class Play(msgspec.Struct, frozen=True):
         done, wait = 0, self.pause or self.stop.pause
         self.watcher.moved(0, self.merged.total)
         while not self.stop.is_set():
-            if await self.stop.cut(sink.gathered()):
-                self.pace.stand()
-            due_ns = None if self.stop.is_set() else await self.merged.due_ns()
+            due_ns = await self.merged.due_ns()
             if due_ns is None:
                 break
+            if await self.stop.cut(sink.gathered()):
+                self.pace.stand()
             if (seconds := self.pace.seconds_until(due_ns)) > 0:
                 self._tell_of(seconds, due_ns)
                 await wait(seconds)
                 continue
             self.pace.forgive(due_ns, self.watcher.say)
+            if self.stop.is_set():
+                break
             batch = await self.merged.take(self.pace.reached_ns(), BATCH_EVENTS)
             await self.stop.cut(sink.show(batch))
             done += len(batch)

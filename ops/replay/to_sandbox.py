@@ -44,12 +44,10 @@ async def run(settings: Settings, port: int, make_merged: Callable[[], Merged], 
     if not seen.packets:
         remedy = "give a span of a ticks-... stream in which something was received"
         raise BadInput("frames of Kite with ticks", f"none in {seen.events:,} events", remedy)
-    played = 0
 
     async def perform(screening: Screening) -> None:
-        nonlocal played
         play.watcher.phase("playing")
-        played = await play.to(screening)
+        await play.to(screening)
         play.watcher.say("all is played; clients stay connected until Ctrl-C")
 
     recording = Recording(sorted(seen.tokens), seen.packets, seen.at_ns, perform)
@@ -58,7 +56,7 @@ async def run(settings: Settings, port: int, make_merged: Callable[[], Merged], 
             f"http://{server.HOST}:{exchange.port} and ws://{server.HOST}:{exchange.port} speak Kite Connect"
         )
         await server.until(play.stop, exchange)
-    return played
+    return play.merged.given
 
 
 def _options(settings: Settings, port: int, recording: Recording) -> Options:

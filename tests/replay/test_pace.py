@@ -1,5 +1,6 @@
 """Events come in the order and at the distance in which they were received, at any speed, without drift."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from ops.replay.play import Play
 from runtime.clock import ManualClock
 from tests.entries import START_NS
 from tests.frames import SECOND_NS
+from tests.patience import PATIENCE_SECONDS
 from tests.replay.recorded_log import ONE, TWO, Listener, Told, a_play, frames_of_one, frames_of_two, keep
 
 COUNT = 60
@@ -127,3 +129,19 @@ def test_a_pace_stands_until_something_is_due() -> None:
     pace.stand()
     clock.advance(1000)
     assert pace.seconds_until(START_NS + SECOND_NS) == 0
+
+
+class Leaving(Listener):
+    """A sink from which everybody is gone when the last event was shown."""
+
+    async def gathered(self) -> bool:
+        if len(self.shown) == COUNT:
+            await asyncio.Event().wait()
+        return False
+
+
+async def test_nobody_is_waited_for_when_all_is_played(near: MemoryLog, tmp_path: Path) -> None:
+    clock = ManualClock()
+    play = a_play(near, tmp_path, [Span(ONE, 1, COUNT)], clock, None)
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        assert await play.to(Leaving(clock)) == COUNT
