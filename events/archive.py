@@ -62,6 +62,10 @@ class _Kept(Generic[K, T]):
         self._held.move_to_end(key)
         return self._held[key]
 
+    def forget(self, key: K) -> None:
+        """Read it anew the next time."""
+        self._held.pop(key, None)
+
 
 class Archive:
     """The archive. Tasks may share it."""
@@ -235,7 +239,11 @@ class Archive:
         def part(offset: int, size: int) -> bytes:
             return block[offset - start : offset - start + size]
 
-        return await in_thread(lambda: segment.read_chunk(part, self._where(name), chunk))
+        try:
+            return await in_thread(lambda: segment.read_chunk(part, self._where(name), chunk))
+        except ArchiveRotten:
+            self._blocks.forget((name, start))  # who halts at it looks again, when it may have been brought back
+            raise
 
     async def _read(self, name: Name, offset: int, length: int) -> bytes:
         try:

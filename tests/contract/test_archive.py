@@ -183,6 +183,18 @@ async def test_a_rotten_segment_is_told(archive: Archive, place: Place) -> None:
             await place.archive().entries(STREAM, 1)
 
 
+async def test_who_met_a_rotten_segment_reads_it_when_it_was_brought_back(archive: Archive, place: Place) -> None:
+    await archive.put(STREAM, entries(1, 10))
+    whole, reading = place.content(name(1)), place.archive()
+    assert await reading.last(STREAM) == 10
+    for broken in (whole[:20], whole[: len(segment.MAGIC) + 5] + b"?" + whole[len(segment.MAGIC) + 6 :]):
+        place.replace(name(1), broken)
+        with pytest.raises(ArchiveRotten):
+            await reading.entries(STREAM, 1)
+    place.replace(name(1), whole)
+    assert await reading.entries(STREAM, 1) == entries(1, 10)
+
+
 async def test_no_bit_can_turn_in_a_segment_unseen(archive: Archive, place: Place) -> None:
     await archive.put(STREAM, entries(1, 3))
     whole = place.content(name(1))
