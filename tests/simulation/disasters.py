@@ -15,6 +15,8 @@ from tests.simulation.world import FREEZE_SECONDS, JUMP_SECONDS, Process, Servic
 if TYPE_CHECKING:
     from tests.simulation.history import History
 
+RAISED_SHARE = 0.5  # of databases that went back: somebody knew, and ran `bahi restored`
+
 Strike = Callable[["History"], Awaitable[None]]
 
 
@@ -109,6 +111,53 @@ async def rebuild_begins(history: "History") -> None:
     """Let somebody want new tables of a projector."""
     if not history.rebuilds_due:
         history.rebuilds_due = [history.world.dice.choice(sorted(PROJECTORS))]
+
+
+async def database_goes_back(history: "History") -> None:
+    """Let PostgreSQL be restored from a backup; the command that belongs to it is run, or forgotten."""
+    tables, faults = history.tables, history.world.faults
+    raised = history.world.dice.random() < RAISED_SHARE or "clock" in faults.kinds
+    tables.may_hand_out_twice |= not raised
+    history.world.say("tables", f"go back to a backup ({'all epochs raised' if raised else 'as it is'}):")
+    history.world.say("tables", tables.go_back(raised=raised))
+
+
+async def segment_rots(history: "History") -> None:
+    """Let one bit of a segment be another."""
+    dice = history.world.dice
+
+    def rot(content: bytes) -> bytes:
+        at = dice.randrange(len(content))
+        return content[:at] + bytes([content[at] ^ 1 << dice.randrange(8)]) + content[at + 1 :]
+
+    _damage(history, "rotten", rot)
+
+
+async def segment_is_short(history: "History") -> None:
+    """Let a server have kept a part of what it was sent."""
+    _damage(history, "short", lambda content: content[: history.world.dice.randrange(len(content))])
+
+
+async def segment_goes_missing(history: "History") -> None:
+    """Let somebody remove a segment. Without the last one an archive is a shorter one, and nobody can tell."""
+    _damage(history, "missing", None)
+
+
+def _damage(history: "History", how: str, spoil: Callable[[bytes], bytes] | None) -> None:
+    shelf, world, ledger = history.shelf, history.world, history.ledger
+    names = sorted(shelf.segments)[: None if spoil else -1]
+    if shelf.damaged or not names:
+        return
+    world.may_halt = frozenset(process.name for process in world.processes)
+    name = world.dice.choice(names)
+    entries = shelf.entries(name)
+    shelf.damaged = (name, shelf.segments[name])
+    if spoil is not None:
+        shelf.segments[name] = spoil(shelf.segments[name])
+    else:
+        del shelf.segments[name]
+        ledger.missing = (name.first, codec.entry_n(entries[-1]), ledger.archived[STREAM])
+    world.say("archive", f"has a segment {name.first} that is {how}")
 
 
 async def second_writer_starts(history: "History") -> None:
@@ -222,6 +271,10 @@ STRIKES: dict[str, Strike] = {
     "spool rotten": spool_is_rotten,
     "second writer": second_writer_starts,
     "rebuild": rebuild_begins,
+    "backup": database_goes_back,
+    "segment rotten": segment_rots,
+    "segment short": segment_is_short,
+    "segment missing": segment_goes_missing,
 }
 
 

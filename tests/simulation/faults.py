@@ -36,11 +36,29 @@ AT_TIMES = {
     "stop": 0.03,  # a process is asked to end, and ends as it should
 }
 # What a history meets once at most, and never together with a Redis that forgot, which is not promised.
-APART = {"spool lost": 0.03, "spool short": 0.03, "spool rotten": 0.03, "second writer": 0.1}
-APART_SHARE = 0.22  # of all seeds
+APART = {
+    "spool lost": 0.03,
+    "spool short": 0.03,
+    "spool rotten": 0.03,
+    "second writer": 0.1,
+    "segment rotten": 0.06,
+    "segment short": 0.06,
+    "segment missing": 0.06,
+}
+APART_SHARE = 0.3  # of all seeds
 REDIS_FORGETS = frozenset({"redis tail", "redis empty"})
 # What is drawn beside the rest, whatever that is, and in what share of all seeds.
-BESIDE = {"rebuild": (0.08, 0.2)}
+BESIDE = {"rebuild": (0.08, 0.15), "backup": (0.06, 0.06), "watch": (0.0, 0.1)}  # who watches, strikes nobody
+WATCHED = ("freeze", "redis tail")  # drawn where somebody watches: what makes a projector stand still, or be ahead
+# What is not promised: two disasters in one moment. RESIDUAL=1 draws one of these in each history, counted apart.
+RESIDUAL = (
+    ("spool lost", "redis tail"),
+    ("spool short", "redis tail"),
+    ("spool lost", "redis empty"),
+    ("second writer", "redis tail"),
+    ("second writer", "redis empty"),
+    ("backup", "spool lost", "redis tail"),
+)
 KINDS = (*AT_STEPS, *AT_TIMES)
 CHANCE_MAX = 0.3
 FEW_KINDS = 3
@@ -61,12 +79,17 @@ THEMES = (
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """A run's own choices. without: kinds left out. muted: single faults left out. batches: at most so many sent."""
+    """A run's own choices.
+
+    without: kinds left out. muted: single faults left out. batches: at most so many sent. residual: also what is not
+    promised.
+    """
 
     seed: int
     without: frozenset[str] = frozenset()
     muted: frozenset[tuple[str, int]] = frozenset()
     batches: int = 1 << 30
+    residual: bool = False
 
 
 class Faults:
@@ -79,7 +102,11 @@ class Faults:
         apart = random.Random(f"apart {plan.seed}")
         if apart.random() < APART_SHARE:
             drawn = [*(kind for kind in drawn if kind not in REDIS_FORGETS), apart.choice(list(APART))]
+        if plan.residual:
+            drawn = [*drawn, *apart.choice(RESIDUAL)]
         drawn = [*drawn, *(kind for kind, (_, share) in BESIDE.items() if apart.random() < share)]
+        if "watch" in drawn:
+            drawn = [*drawn, *(kind for kind in WATCHED if kind not in REDIS_FORGETS or not set(drawn) & APART.keys())]
         factor = dice.choice(FACTORS)
         self.kinds = frozenset(kind for kind in drawn if kind not in plan.without)
         chances = {**AT_STEPS, **AT_TIMES, **APART, **{kind: chance for kind, (chance, _) in BESIDE.items()}}

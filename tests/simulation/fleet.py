@@ -10,9 +10,9 @@ from tests.simulation.shrink import Failure, failure
 CHUNK_SEEDS = 50  # handed to one process at a time
 
 
-def failures(seeds: range, jobs: int, defect: str | None = None) -> Iterator[Failure]:
+def failures(seeds: range, jobs: int, defect: str | None = None, *, residual: bool = False) -> Iterator[Failure]:
     """Give the failures among the seeds, in their order, as they are found."""
-    chunks = [(seeds[start : start + CHUNK_SEEDS], defect) for start in range(0, len(seeds), CHUNK_SEEDS)]
+    chunks = [(seeds[start : start + CHUNK_SEEDS], defect, residual) for start in range(0, len(seeds), CHUNK_SEEDS)]
     if jobs == 1:
         for chunk in chunks:
             yield from _chunk(chunk)
@@ -22,7 +22,7 @@ def failures(seeds: range, jobs: int, defect: str | None = None) -> Iterator[Fai
             yield from found
 
 
-def _chunk(work: tuple[range, str | None]) -> list[Failure]:
-    seeds, defect = work
+def _chunk(work: tuple[range, str | None, bool]) -> list[Failure]:
+    seeds, defect, residual = work
     with planted(defect):
-        return [found for seed in seeds if (found := failure(Plan(seed))) is not None]
+        return [found for seed in seeds if (found := failure(Plan(seed, residual=residual))) is not None]

@@ -42,6 +42,7 @@ from tests.simulation.shelf_server import ShelfServer, SimulatedShelf
 from tests.simulation.site import sited
 from tests.simulation.tables import SimulatedStore, Tables
 from tests.simulation.timeline import OWNER, Gate, Stuck, pause
+from tests.simulation.watchman import Truth, Watchman
 from tests.simulation.world import Host, HostClock, Life, Process, World
 
 CALM_SECONDS_MAX = 150.0  # a halted projector looks again each 15 s, a lease runs out in 10
@@ -107,6 +108,11 @@ class History:
         ]
         self.second_writer: list[Process] = []
         self.rebuilds_due: list[str] = []  # projectors
+        self.truth = Truth(self)
+        self._following: asyncio.Task[None] | None = None
+        if "watch" in world.faults.kinds:
+            world.processes.append(Process(world, "observer", self.away, self._watch))
+        self.tables.backups = "backup" in world.faults.kinds
         if "rebuild" in world.faults.kinds:
             world.processes += [
                 Process(world, "rebuilder-1", self.home, self._rebuild),
@@ -223,6 +229,10 @@ class History:
             if name in self.rebuilds_due:
                 self.rebuilds_due.remove(name)
 
+    async def _watch(self, process: Process) -> None:
+        log, clock = SimulatedLog(self.world, self.redis), HostClock(self.world, process.host)
+        await Watchman(self, clock, log, self._archive(), self.truth).run()
+
     def begin_second_writer(self) -> None:
         """Start another writer of the same stream, with a spool and an archiver of its own."""
         world = self.world
@@ -253,6 +263,8 @@ class History:
     async def _course(self) -> None:
         for process in self.world.processes:
             self.world.later(self.world.between(0, 0.5), process.start)
+        if "watch" in self.world.faults.kinds:
+            self._following = self.world.loop.create_task(self.truth.follow())
         await befall(self)
         self._calm_down()
         for writer in self._in_turn():
@@ -298,6 +310,7 @@ class History:
         self.redis.up = self.tables.up = self.shelf.up = True
         self.redis.full = False
         self.home.disk.room = None
+        self.shelf.mend()
         for process in world.processes:
             if process.life is not None:
                 process.life.thaw()
@@ -324,6 +337,8 @@ class History:
         for process in processes:
             process.kill("the end")
         world.tracing = False
+        if self._following is not None:
+            self._following.cancel()
         world.loop.settle()
 
 

@@ -22,6 +22,7 @@ class Ledger:
         self.offered: set[bytes] = set()  # payloads that a writer was given
         self.archived: dict[str, int] = {}  # by stream, the last n behind which nothing is missing
         self.may_take_over = False  # nothing was done to the log that has to be mended so
+        self.missing: tuple[int, int, int] | None = None  # in the archive: first and last n; what was archived by then
         self.forgotten: set[bytes] = set()  # entries that were on a disk, and are not any more
 
     def violated(self, what: str) -> Violation:
@@ -55,8 +56,16 @@ class Ledger:
             raise self.violated(f"(1) {payload!r} was accepted twice: {self.accepted[payload]} and {n}")
         self.accepted[payload] = n
 
-    def trimmed(self, stream: str, upto: int) -> None:
-        """(4) Only what is archived is trimmed."""
+    def trimmed(self, stream: str, first: int, upto: int) -> None:
+        """(4) Only what is archived is trimmed, and nothing where a segment is missing.
+
+        first: the oldest n that Redis has. A window that was found before the segment went is not found anew until
+        something else is archived.
+        """
         archived = self.archived.get(stream, 0)
         if upto > archived:
             raise self.violated(f"(4) {stream} is trimmed up to {upto}, archived up to {archived}")
+        if self.missing is not None:
+            begin, end, known = self.missing
+            if upto > known and first <= end and upto >= begin:
+                raise self.violated(f"(4) {stream} is trimmed from {first} up to {upto}, and {begin}..{end} is missing")

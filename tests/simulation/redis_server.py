@@ -21,6 +21,7 @@ class RedisServer(Service):
         self.full = False
         self.memory = MemoryLog()
         self._ledger = ledger
+        self.marks: dict[tuple[str, str], int] = {}  # by stream and projector
         self._snapshots: list[dict[str, list[bytes]]] = []
 
     async def append(self, stream: str, entries: Sequence[bytes], archived: int, previous: bytes | None) -> Appended:
@@ -35,7 +36,8 @@ class RedisServer(Service):
 
     async def trim(self, stream: str, upto: int) -> int:
         await self._keep_state()
-        self._ledger.trimmed(stream, upto)
+        first = next(iter(await self.memory.read(stream, 0, limit=1)), None)
+        self._ledger.trimmed(stream, codec.entry_n(first) if first else upto + 1, upto)
         return await self.memory.trim(stream, upto)
 
     async def _keep_state(self) -> None:
@@ -63,7 +65,7 @@ class RedisServer(Service):
         self.break_connections()
         for stream in await self.memory.streams():
             self.memory.forget(stream)
-        self._snapshots = []
+        self._snapshots, self.marks = [], {}
 
 
 class SimulatedLog:
@@ -91,11 +93,16 @@ class SimulatedLog:
         return await self._ask("streams", self._server.memory.streams)
 
     async def mark(self, stream: str, projector: str, n: int) -> None:
-        """Show nobody."""
+        """Set a consumer group; its network is never in the way, because nothing but an early warning hangs on it."""
+        if not self._server.up:
+            raise self._server.lost("connection refused")
+        self._server.marks[stream, projector] = n
 
     async def marked(self, stream: str) -> dict[str, int]:
-        """Show nothing: a simulated database never goes back."""
-        return {}
+        """Give where the groups are set."""
+        if not self._server.up:
+            raise self._server.lost("connection refused")
+        return {pair[1]: n for pair, n in self._server.marks.items() if pair[0] == stream}
 
     async def _ask(self, what: str, work: Callable[[], Awaitable[T]]) -> T:
         return await self._world.call(self._server, what, work)

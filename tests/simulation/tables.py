@@ -19,6 +19,8 @@ from tests.simulation.timeline import OWNER, pause
 from tests.simulation.world import Life, Service, World
 
 LOCK_LOOK_SECONDS = 0.01
+BACKUPS_MAX = 5
+BACKUP_SHARE = 0.1  # of all commits
 Pair = tuple[str, str]
 T = TypeVar("T")
 
@@ -81,8 +83,18 @@ class Session:
             self.locked = None
 
 
+class State(msgspec.Struct, frozen=True):
+    """All that a backup holds."""
+
+    checkpoints: dict[Pair, Checkpoint]
+    rows: "dict[Pair, list[Row]]"
+    schemas: dict[str, Schema]
+    generations: dict[str, int]
+    lost_rows: dict[str, set[int]]
+
+
 class Tables(Service):
-    """The server."""
+    """The server. backups: is one made now and then?"""
 
     def __init__(self, world: World, ledger: Ledger) -> None:
         super().__init__("tables", doubles=False)
@@ -96,6 +108,9 @@ class Tables(Service):
         self.sessions: list[Session] = []
         self.stores = 0
         self.clock_offset = 0.0
+        self.backups = self.may_hand_out_twice = False
+        self._states: list[State] = []
+        self._wrote: dict[tuple[Pair, int], str] = {}  # whose rows are of an epoch
 
     def session(self, owner: str) -> Session:
         """Open a connection, which ends with the life that asked for it."""
@@ -125,6 +140,40 @@ class Tables(Service):
         found = self.schemas.get(schema or "")
         return found.rows if found and "counts" in found.parts else self.rows
 
+    def back_up(self) -> None:
+        """Make a backup."""
+        schemas = {name: _copied(schema) for name, schema in self.schemas.items()}
+        rows = {pair: list(each) for pair, each in self.rows.items()}
+        lost = {name: set(each) for name, each in self.lost_rows.items()}
+        held = _unlocked(self.checkpoints)
+        self._states = [*self._states[-BACKUPS_MAX + 1 :], State(held, rows, schemas, dict(self.generations), lost)]
+
+    def go_back(self, *, raised: bool) -> str:
+        """Be what a backup was; raised: no epoch that was handed out before is one any more. Say where it stands."""
+        if not self._states:
+            return "there is none"
+        self.break_connections()
+        place = self.world.dice.randrange(len(self._states))
+        state = self._states[place]
+        del self._states[place:]
+        self.checkpoints, self.rows, self.schemas = state.checkpoints, state.rows, state.schemas
+        self.generations, self.lost_rows, self.claims = state.generations, state.lost_rows, {}
+        if raised:
+            far = self.world.loop_ns() // 1000
+            for checkpoint in self.checkpoints.values():
+                checkpoint.epoch, checkpoint.owner, checkpoint.lease_until = far, None, -1.0
+            for schema in self.schemas.values():
+                for checkpoint in schema.checkpoints.values():
+                    checkpoint.epoch += 1
+        return ", ".join(f"{pair[0]} at {checkpoint.n}" for pair, checkpoint in self.checkpoints.items())
+
+    def wrote(self, lease: Lease, owner: str) -> None:
+        """(3) Nobody writes in an epoch of somebody else's."""
+        life = owner.partition(":")[0]
+        first = self._wrote.setdefault(((lease.projector, lease.stream), lease.epoch), life)
+        if first != life and not self.may_hand_out_twice:
+            raise self.ledger.violated(f"(3) {first} and {life} wrote {lease.projector} in epoch {lease.epoch}")
+
     def commit(self, place: "Place", lease: Lease, target: int, added: list[Row]) -> None:
         """Make a position and its rows visible."""
         pair = (lease.projector, lease.stream)
@@ -137,6 +186,8 @@ class Tables(Service):
         checkpoint.lease_until = self.now() + LEASE_SECONDS
         rows.extend(added)
         self.check(pair, place)
+        if self.backups and self.world.dice.random() < BACKUP_SHARE:
+            self.back_up()
 
     def check(self, pair: Pair, place: "Place | None" = None) -> None:
         """(2) Rows of n are visible exactly when the checkpoint is at least n."""
@@ -288,6 +339,22 @@ class SimulatedStore(Store):
 
         return await self._call("standing", work)
 
+    async def raise_far(self, lease: Lease, now_ns: int) -> None:
+        session, tables = self._connected(), self._tables
+
+        async def work() -> int:
+            found = self._checkpoint(lease)
+            await tables.lock(session, found)
+            try:
+                if found.epoch != lease.epoch:
+                    raise _lost(lease)
+                found.epoch = max(found.epoch + 1, now_ns // 1000, self._world.loop_ns() // 1000)
+                return found.epoch
+            finally:
+                session.let_go()
+
+        lease.epoch = await self._call(f"raise {lease.projector}", work)
+
     async def renew(self, lease: Lease) -> None:
         if not await self._set_lease("renew", lease, self.owner):
             raise _lost(lease)
@@ -341,6 +408,8 @@ class SimulatedStore(Store):
     async def _commit(self, session: Session, place: Place, lease: Lease, target: int, rows: SimulatedRows) -> None:
         def commit() -> None:
             self._world.say("tables", f"{self._schema or lease.projector} commits {target}")
+            if self._schema is None:
+                self._tables.wrote(lease, self.owner)
             self._tables.commit(place, lease, target, rows.added)
             for projector, n in rows.lost.items():
                 self._tables.lost_rows.setdefault(projector, set()).add(n)
@@ -402,6 +471,16 @@ async def end_transaction(
         tables.world.carry_out_later(tables, what, commit_late)
         raise tables.lost("no answer")
     return commit
+
+
+def _unlocked(checkpoints: Mapping[Pair, Checkpoint]) -> dict[Pair, Checkpoint]:
+    return {pair: msgspec.structs.replace(each, locked_by=None) for pair, each in checkpoints.items()}
+
+
+def _copied(schema: Schema) -> Schema:
+    rows = {pair: list(each) for pair, each in schema.rows.items()}
+    own, firsts, tombstones = dict(schema.own_epochs), dict(schema.firsts), set(schema.tombstones)
+    return Schema(list(schema.parts), schema.version, _unlocked(schema.checkpoints), own, firsts, rows, tombstones)
 
 
 def is_where_it_was_left(checkpoint: Checkpoint, lease: Lease) -> bool:
