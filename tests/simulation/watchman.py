@@ -12,6 +12,7 @@ from api.observer import Checkpoint, Labels, Observer, Values
 from runtime import metrics
 from runtime.errors import BahiError
 from tests.simulation.shape import PROJECTORS, STREAM
+from tests.simulation.tables import Tables
 from tests.simulation.timeline import pause
 
 LOOK_SECONDS = 1.0  # as the observer itself does
@@ -23,7 +24,7 @@ TRUTH_SECONDS = 0.2
 class SimulatedApiTables:
     """What the observer asks of the API's tables."""
 
-    def __init__(self, tables: Any) -> None:
+    def __init__(self, tables: Tables) -> None:
         self._tables = tables
 
     async def rows(self, statement: str, _: object, __: object) -> list[Checkpoint]:
@@ -32,7 +33,7 @@ class SimulatedApiTables:
             return [Checkpoint(projector=pair[0], stream=pair[1], n=each.n) for pair, each in held]
 
         assert statement == "read_checkpoints", statement
-        return await self._tables.world.call(self._tables, statement, work)  # type: ignore[no-any-return]
+        return await self._tables.world.call(self._tables, statement, work)
 
 
 class Truth:
@@ -65,7 +66,9 @@ class Watchman(Observer):
     """The observer, which tells when it sees too little."""
 
     def __init__(self, history: Any, clock: Any, log: Any, archive: Any, truth: Truth) -> None:
-        super().__init__(None, clock, SimulatedApiTables(history.tables), log, archive)  # type: ignore[arg-type]
+        nothing: Any = None  # settings are for the far look
+        tables: Any = SimulatedApiTables(history.tables)
+        super().__init__(nothing, clock, tables, log, archive)
         self._history, self._truth = history, truth
         self._seen: dict[Gauge, Values] = {}
         self._looks_since: float | None = None  # since when every look was answered
