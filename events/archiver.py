@@ -171,6 +171,7 @@ class Archiver:
         # What the spool still has may be archived too, but it is not compared yet.
         files = await self._on_disk(lambda: spool_files(self._folder))
         keep = min(self._window_from, files[0].first) if files else self._window_from
+        keep = min(keep, self._archived + 1)  # the window is of a later listing: another one may have archived since
         assert keep - 1 <= self._archived, "trimmed <= archived"
         if keep > 1:
             await self._log.trim(self.stream, keep - 1)

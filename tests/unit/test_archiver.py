@@ -325,6 +325,36 @@ async def test_an_archiver_that_is_not_answered_once_goes_on(
     assert (done.archived, done.kept_from) == (40, 41)
 
 
+class Shared(Folder):
+    """A shelf on which another archiver puts the next segment before the `when`-th listing is answered."""
+
+    def __init__(self, path: Path, when: int) -> None:
+        super().__init__(path)
+        self._place, self._when, self._asked = path, when, 0
+
+    async def firsts(self, stream: str, at_least: int) -> list[int]:
+        self._asked += 1
+        if self._asked == self._when:
+            other = Archive(self._place)
+            last = await other.last(STREAM)
+            await other.put(STREAM, entries(last + 1, last + 10, step_ns=NS))
+        return await super().firsts(stream, at_least)
+
+
+@pytest.mark.parametrize("when", [1, 2, 3])
+async def test_what_another_one_archives_meanwhile_is_not_trimmed_before_it_is_seen(
+    tmp_path: Path, spool: Spool, near: MemoryLog, when: int
+) -> None:
+    await taken(near, 50)
+    for file in spool_files(spool.folder)[:-1]:
+        file.path.unlink()
+    await Archive(tmp_path / "archive").put(STREAM, entries(1, 20, step_ns=NS))
+    archiver = Archiver(spool.folder, near, Archive(Shared(tmp_path / "archive", when)), NOTHING)
+    for _ in range(3):
+        done = await archiver.round()
+        assert done.kept_from == done.archived + 1
+
+
 # ---- the window ------------------------------------------------------------------------------------------------
 
 
