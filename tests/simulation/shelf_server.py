@@ -34,7 +34,7 @@ class ShelfServer(Service):
             else:
                 raise self._ledger.violated(f"(5) {name} is not what was put there, and looks well")
         self.segments[name] = good
-        self.damaged = None
+        self.damaged = self._ledger.missing = None
 
     def read(self, name: Name, offset: int, length: int) -> bytes:
         """Give a range of a segment."""

@@ -72,6 +72,7 @@ class Watchman(Observer):
         self._history, self._truth = history, truth
         self._seen: dict[Gauge, Values] = {}
         self._looks_since: float | None = None  # since when every look was answered
+        self._looked_at = 0.0
 
     def _show(self, gauge: Gauge, values: Values) -> None:
         self._seen[gauge] = values
@@ -81,12 +82,15 @@ class Watchman(Observer):
         world = self._history.world
         while True:
             began, self._seen = world.loop.now, {}
+            if began - self._looked_at > 2 * LOOK_SECONDS:
+                self._looks_since = None  # it was frozen
             try:
                 await self.look()
             except BahiError:
                 self._looks_since = None
             else:
                 self._compare(began)
+            self._looked_at = world.loop.now
             await pause(LOOK_SECONDS)
 
     def _compare(self, began: float) -> None:
