@@ -18,6 +18,8 @@ import asyncio
 import contextlib
 from collections.abc import Sequence
 
+import numpy as np
+
 from api.audience import House
 from api.feeds import Feed
 from api.prices import Prices
@@ -155,9 +157,18 @@ class Live:
         return n
 
     def take(self, batch: list[Recorded]) -> None:
-        """Take events of one stream in: prices, the feed's state, the clients. Waits for nothing."""
+        """Take events in, in their order: prices, the feeds' states, the clients. Waits for nothing."""
         ticks = decode(batch).ticks
-        self.feeds[batch[0].stream].take(batch, ticks, self.prices.put(ticks))
+        tokens = self.prices.put(ticks)
+        by_stream: dict[str, list[Recorded]] = {}
+        for event in batch:
+            by_stream.setdefault(event.stream, []).append(event)
+        for stream, events in by_stream.items():
+            if len(by_stream) == 1:
+                self.feeds[stream].take(events, ticks, tokens)
+            else:  # of a replay: what came over each connection is counted for its feed
+                own = decode(events).ticks
+                self.feeds[stream].take(events, own, np.unique(own["instrument_token"]).tolist())
         self._house.show(ticks, self.cursor)
         moved, self._moved = self._moved, asyncio.Event()
         moved.set()

@@ -12,7 +12,7 @@ from ops.replay.merged import Merged
 from ops.replay.pace import Pace
 from runtime.lifecycle import Stop
 
-BATCH_EVENTS = 256  # shown at once at most: about 2,500 ticks; a stop is heeded and the bar moves between two of them
+BATCH_EVENTS = 64  # shown at once at most: some 640 ticks, which as text fit into the 1 MiB that clients take
 QUIET_SECONDS = 10.0  # a longer wait is told, so that nobody takes it for an end
 
 Pause = Callable[[float], Awaitable[object]]  # seconds; ends early with the stop

@@ -7,7 +7,6 @@ with its cursor as to the API. It ends when all is played and every client has a
 
 import asyncio
 from collections.abc import Sequence
-from itertools import groupby
 
 from api import parts as parts_module
 from api.app import REPLAY_ROUTES, create_app
@@ -37,8 +36,7 @@ class Clients:
 
     async def show(self, batch: Sequence[Recorded]) -> None:
         """Give events to the hub, and wait until all clients have got theirs."""
-        for _, events in groupby(batch, key=lambda event: event.stream):
-            self._live.take(list(events))
+        self._live.take(list(batch))
         await self._live.taken()
 
 
