@@ -28,11 +28,12 @@ ROOM_CHECK_SECONDS = 0.001  # a tape asks so often whether there is room again
 
 
 class Peer(NamedTuple):
-    """Who is connected: number, unique for ever; api_key; the client's port."""
+    """Who is connected: number, unique for ever; api_key; the client's port; the user's client code."""
 
     number: int
     api_key: str
     port: int
+    user: str = ""
 
 
 class Connection:

@@ -45,9 +45,10 @@ class Control:
         ]
 
     async def login(self, request: web.Request) -> web.StreamResponse:
-        """Give a request token without a browser; ?api_key= names another app than "sandbox"."""
+        """Give a request token without a browser; ?api_key= and ?user_id= name another app or user than the usual."""
         local(request)
-        token = self._sessions.request(request.query.get("api_key", API_KEY), time.time_ns())
+        query = request.query
+        token = self._sessions.request(query.get("api_key", API_KEY), time.time_ns(), query.get("user_id", ""))
         return success({"request_token": token})
 
     async def state(self, request: web.Request) -> web.StreamResponse:

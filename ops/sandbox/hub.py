@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Iterator
+from typing import Protocol
 
 from ops.sandbox.connection import Connection, Peer
 from ops.sandbox.journal import Journal
@@ -13,6 +14,16 @@ CONNECTIONS_PER_KEY_MAX = 3  # Kite's limit
 BEAT_SECONDS = 0.25  # so a heartbeat comes 1 to 1.25 s after the last message
 
 
+class Watcher(Protocol):
+    """Who works on what is played, beside the clients."""
+
+    def follow(self, stage: Stage) -> None:
+        """Go over to another stage."""
+
+    def tick(self, which: Ints) -> None:
+        """Hear of the newest packets of these instruments."""
+
+
 class Hub:
     """The clients of one stage."""
 
@@ -21,6 +32,7 @@ class Hub:
         self.stage = stage
         self.journal = journal
         self.changed = asyncio.Event()
+        self.watchers: list[Watcher] = []
         self.refusals = 0  # handshakes that are still to be refused on purpose
         self._connections: dict[int, Connection] = {}
         self._last_number = 0
@@ -38,10 +50,10 @@ class Hub:
         now = time.monotonic()
         return sum(c.peer.api_key == api_key and now >= c.mischief.frozen_until for c in self)
 
-    def join(self, api_key: str, port: int, transport: asyncio.Transport) -> Connection:
+    def join(self, api_key: str, port: int, transport: asyncio.Transport, user: str = "") -> Connection:
         """Add a client; its number is the time in ns, so that it is unique over restarts."""
         self._last_number = max(self._last_number + 1, time.time_ns())
-        connection = Connection(Peer(self._last_number, api_key, port), transport, self.stage, self.journal)
+        connection = Connection(Peer(self._last_number, api_key, port, user), transport, self.stage, self.journal)
         self._connections[connection.peer.number] = connection
         self.changed.set()
         return connection
@@ -56,11 +68,15 @@ class Hub:
         self.stage = stage
         for connection in self:
             connection.follow(stage)
+        for watcher in self.watchers:
+            watcher.follow(stage)
 
     def offer(self, which: Ints) -> None:
         """Offer the newest packets of these instruments to all."""
         for connection in self:
             connection.offer(which)
+        for watcher in self.watchers:
+            watcher.tick(which)
 
     async def beat(self) -> None:
         """Send heartbeats for ever."""

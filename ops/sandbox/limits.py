@@ -4,9 +4,13 @@ import collections
 
 from ops.sandbox.envelope import too_many
 
-# brokers.md and https://kite.trade/docs/connect/v3/exceptions/#api-rate-limit: requests a second.
-PER_SECOND = {"quote": 1, "historical": 3, "other": 10}
-WINDOW_SECONDS = 1.0
+# https://kite.trade/docs/connect/v3/exceptions/#api-rate-limit: so many requests in so many seconds.
+WINDOWS = {
+    "quote": ((1, 1.0),),
+    "historical": ((3, 1.0),),
+    "order": ((10, 1.0), (400, 60.0)),
+    "other": ((10, 1.0),),
+}
 
 
 class Limits:
@@ -15,13 +19,17 @@ class Limits:
     def __init__(self, enforced: bool) -> None:
         """Refuse nothing where not `enforced`."""
         self._enforced = enforced
-        self._taken: dict[tuple[str, str], collections.deque[float]] = {}
+        self._taken: dict[tuple[str, str, int], collections.deque[float]] = {}
 
     def take(self, api_key: str, kind: str, now: float) -> None:
-        """Count a request of `kind` ("quote", "historical", "other") at monotonic `now`, or raise its refusal."""
+        """Count a request of a kind of WINDOWS at monotonic `now`, or raise its refusal."""
         if not self._enforced:
             return
-        taken = self._taken.setdefault((api_key, kind), collections.deque(maxlen=PER_SECOND[kind]))
-        if len(taken) == taken.maxlen and now - taken[0] < WINDOW_SECONDS:
+        windows = [
+            (self._taken.setdefault((api_key, kind, most), collections.deque(maxlen=most)), seconds)
+            for most, seconds in WINDOWS[kind]
+        ]
+        if any(len(taken) == taken.maxlen and now - taken[0] < seconds for taken, seconds in windows):
             raise too_many()
-        taken.append(now)
+        for taken, _ in windows:
+            taken.append(now)

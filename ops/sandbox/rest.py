@@ -11,7 +11,7 @@ from ops.sandbox import history, instruments, quotes
 from ops.sandbox.envelope import Refusal, input_refused, success, token_refused
 from ops.sandbox.hub import Hub
 from ops.sandbox.limits import Limits
-from ops.sandbox.session import Session, Sessions, user_id
+from ops.sandbox.session import Session, Sessions
 from ops.sandbox.stage import Stage
 from runtime.calendar import IST
 
@@ -50,9 +50,10 @@ class Rest:
 
     async def login(self, request: web.Request) -> web.StreamResponse:
         """Log in at once, without a password, and lead to the app with a request token."""
-        token = self._sessions.request(request.query.get("api_key", ""), time.time_ns())
-        query = f"action=login&type=login&status=success&request_token={token}"
-        raise web.HTTPFound(f"{self._redirect_url}?{query}")
+        query = request.query
+        token = self._sessions.request(query.get("api_key", ""), time.time_ns(), query.get("user_id", ""))
+        told = f"action=login&type=login&status=success&request_token={token}"
+        raise web.HTTPFound(f"{self._redirect_url}?{told}")
 
     async def open_session(self, request: web.Request) -> web.StreamResponse:
         """Exchange a request token for an access token."""
@@ -65,7 +66,7 @@ class Rest:
         login = datetime.datetime.fromtimestamp(session.login_ns / 1e9, IST)
         return success(
             {
-                **_user(api_key),
+                **_user(session.user),
                 "api_key": api_key,
                 "access_token": session.access_token,
                 "public_token": session.access_token[::-1],
@@ -85,7 +86,7 @@ class Rest:
 
     async def profile(self, request: web.Request) -> web.StreamResponse:
         """Tell who is logged in."""
-        return success(_user(self.admit(request, "other").api_key))
+        return success(_user(self.admit(request, "other").user))
 
     async def dump(self, request: web.Request) -> web.StreamResponse:
         """Give the instruments of the day as CSV, of one exchange or all."""
@@ -135,11 +136,11 @@ class Rest:
         return answer
 
 
-def _user(api_key: str) -> dict[str, object]:
+def _user(user: str) -> dict[str, object]:
     return {
-        "user_id": user_id(api_key),
+        "user_id": user,
         "user_type": "individual",
-        "email": f"{user_id(api_key).lower()}@example.com",
+        "email": f"{user.lower()}@example.com",
         "user_name": "Sandbox User",
         "user_shortname": "Sandbox",
         "broker": "ZERODHA",

@@ -10,6 +10,10 @@ import msgspec
 from aiohttp import web
 
 from ops.sandbox import csv_tape, history, segment_tape
+from ops.sandbox.accounts import shown
+from ops.sandbox.accounts.desk import Desk
+from ops.sandbox.accounts.order import Order
+from ops.sandbox.accounts.routes import AccountRoutes
 from ops.sandbox.control import Control, Feed
 from ops.sandbox.envelope import wrap_errors
 from ops.sandbox.feed import MarketFeed
@@ -72,6 +76,8 @@ class Exchange:
         self.journal = Journal(options.folder / "journal")
         self.sessions = Sessions(options.folder / "sessions.json")
         self.hub = Hub(self.stage, self.journal)
+        self.desk = Desk(options.folder / "books", self.stage, self._tell_order)
+        self.hub.watchers.append(self.desk)
         self.feed = self._feed()
         self.port = 0
         self._opened_ns = opened(options.folder)
@@ -100,6 +106,14 @@ class Exchange:
             connection.close()
         await self._runner.cleanup()
         self.journal.close()
+        self.desk.close()
+
+    def _tell_order(self, user: str, order: Order) -> None:
+        """Send an order update to the user's tickers, as Kite does."""
+        text = msgspec.json.encode({"type": "order", "data": {**shown.order(user, order), "user_id": user}})
+        for connection in self.hub:
+            if connection.peer.user == user:
+                connection.tell(text)
 
     async def drive(self) -> None:
         """Run market or tape, and heartbeats, for ever; a failure of one is the sandbox's."""
@@ -128,6 +142,7 @@ class Exchange:
         rest = Rest(self.hub, self.sessions, Limits(options.limits), self._history, options.redirect_url)
         app.router.add_get("/", socket.accept)
         app.add_routes(rest.routes())
+        app.add_routes(AccountRoutes(self.desk, rest).routes())
         app.add_routes(Control(self.hub, self.feed, self.sessions, options.folder / "journal").routes())
         return app
 

@@ -1,6 +1,7 @@
 """Who may use the sandbox: request tokens, access tokens and their end, as Kite's login does it.
 
-Any api_key is an app with one user and the secret API_SECRET; "sandbox" is the usual one.
+Any api_key is an app with the secret API_SECRET; "sandbox" is the usual one. An app has a user of its own, and any
+other whose client code a login names.
 A request token is for one use within minutes. An access token ends at 06:00 IST, by logout, or by the fault
 `expire_token`; it outlives a restart of the sandbox in <data>/sandbox/sessions.json (0600).
 """
@@ -8,6 +9,7 @@ A request token is for one use within minutes. An access token ends at 06:00 IST
 import hashlib
 import hmac
 import os
+import re
 import secrets
 import zlib
 from pathlib import Path
@@ -25,15 +27,17 @@ DAY_NS = 86_400 * SECOND_NS
 EXPIRY_NS = 30 * 60 * SECOND_NS
 # Whoever logs in again and again must not grow the file; the real one keeps a single session for an app and user.
 SESSIONS_MAX = 1_000
+_USER = re.compile("[A-Z]{2}[0-9]{4}")
 
 
 class Session(msgspec.Struct, frozen=True):
-    """One login."""
+    """One login. user: the client code."""
 
     access_token: str
     api_key: str
     login_ns: int
     expires_ns: int
+    user: str = ""
 
 
 class Sessions:
@@ -42,17 +46,22 @@ class Sessions:
     def __init__(self, path: Path) -> None:
         """Take up the sessions that `path` keeps."""
         self._path = path
-        self._requested: dict[str, tuple[str, int]] = {}
+        self._requested: dict[str, tuple[str, int, str]] = {}
         kept = msgspec.json.decode(path.read_bytes(), type=list[Session]) if path.exists() else []
-        self._sessions = {session.access_token: session for session in kept}
+        self._sessions = {
+            session.access_token: msgspec.structs.replace(session, user=session.user or user_id(session.api_key))
+            for session in kept
+        }
 
-    def request(self, api_key: str, now_ns: int) -> str:
-        """Log the user of an app in; give the request token."""
+    def request(self, api_key: str, now_ns: int, user: str = "") -> str:
+        """Log a user of an app in, its own where none is named; give the request token."""
         if not api_key:
             raise input_refused("Missing or empty field `api_key`")
+        if user and not _USER.fullmatch(user):
+            raise input_refused("Invalid `user_id`. It should be two letters and four digits.")
         self._requested = {token: held for token, held in self._requested.items() if held[1] > now_ns}
         token = secrets.token_urlsafe(24)
-        self._requested[token] = (api_key, now_ns + REQUEST_TOKEN_NS)
+        self._requested[token] = (api_key, now_ns + REQUEST_TOKEN_NS, user or user_id(api_key))
         return token
 
     def exchange(self, api_key: str, request_token: str, checksum: str, now_ns: int) -> Session:
@@ -66,7 +75,7 @@ class Sessions:
         held = self._requested.pop(request_token, None)
         if held is None or held[0] != api_key or held[1] <= now_ns:
             raise token_refused("Token is invalid or has expired.")
-        return self._open(api_key, now_ns)
+        return self._open(api_key, now_ns, held[2])
 
     def find(self, api_key: str, access_token: str, now_ns: int) -> Session | None:
         """Give the session of a token that is good at `now_ns`."""
@@ -85,8 +94,8 @@ class Sessions:
         self._keep()
         return count
 
-    def _open(self, api_key: str, now_ns: int) -> Session:
-        session = Session(secrets.token_urlsafe(24), api_key, now_ns, next_expiry(now_ns))
+    def _open(self, api_key: str, now_ns: int, user: str) -> Session:
+        session = Session(secrets.token_urlsafe(24), api_key, now_ns, next_expiry(now_ns), user)
         alive = [held for held in self._sessions.values() if held.expires_ns > now_ns][-SESSIONS_MAX + 1 :]
         self._sessions = {held.access_token: held for held in [*alive, session]}
         self._keep()

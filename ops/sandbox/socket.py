@@ -31,14 +31,15 @@ class Socket:
     async def accept(self, request: web.Request) -> web.StreamResponse:
         """Serve one client until it is gone."""
         api_key, access_token = request.query.get("api_key", ""), request.query.get("access_token", "")
-        if self._refused() or self._sessions.find(api_key, access_token, time.time_ns()) is None:
+        session = None if self._refused() else self._sessions.find(api_key, access_token, time.time_ns())
+        if session is None:
             return failure(token_refused())
         if self._enforce_limits and self._hub.count(api_key) >= CONNECTIONS_PER_KEY_MAX:
             return failure(too_many())
         ws = web.WebSocketResponse(compress=False, max_msg_size=MESSAGE_BYTES_MAX)
         await ws.prepare(request)
         transport = cast(asyncio.Transport, request.transport)
-        connection = self._hub.join(api_key, transport.get_extra_info("peername")[1], transport)
+        connection = self._hub.join(api_key, transport.get_extra_info("peername")[1], transport, session.user)
         _log.info("sandbox.connected", connection=connection.peer.number, port=connection.peer.port)
         connection.tell(self._meta())
         try:

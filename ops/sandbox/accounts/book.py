@@ -1,0 +1,183 @@
+"""One user's book: orders, trades, positions, shares and cash of a day, made of ledger entries and nothing else."""
+
+from datetime import date
+from decimal import Decimal
+
+import msgspec
+
+from ops.sandbox.accounts.ledger import Amended, AnyEntry, Carried, Entered, Filled, Held, Opening, Placed, Triggered
+from ops.sandbox.accounts.order import CNC, COMPLETE, NRML, Order, State, Trade
+from ops.sandbox.accounts.position import ZERO, Position, multiplier
+
+OPTIONS = ("CE", "PE")
+Key = tuple[str, str, str]  # exchange, symbol, product
+Closes = dict[int, Decimal]  # by instrument_token, the prices at which a day is settled
+
+
+class Holding(msgspec.Struct):
+    """Shares of one instrument. used: sold today out of them."""
+
+    held: Held
+    used: int = 0
+
+    @property
+    def sellable(self) -> int:
+        """Give how many may still be sold; those of yesterday may be sold before they are delivered."""
+        return self.held.quantity + self.held.t1_quantity - self.used
+
+
+class Book:
+    """The state that entries lead to; `apply` is its only verb that changes anything."""
+
+    def __init__(self, user: str) -> None:
+        """Begin before the first opening."""
+        self.user = user
+        self.day = date.min
+        self.cash = ZERO  # as the day began
+        self.orders: dict[str, Order] = {}
+        self.trades: list[Trade] = []
+        self.positions: dict[Key, Position] = {}
+        self.holdings: dict[str, Holding] = {}  # by symbol key EXCHANGE:SYMBOL
+
+    def apply(self, entry: AnyEntry) -> None:
+        """Take the next entry of this user."""
+        match entry:
+            case Opening():
+                self._open(entry)
+            case Placed():
+                self.orders[entry.order_id] = order = Order(
+                    entry.order_id, entry.exchange_order_id, entry.terms, entry.at_ns
+                )
+                order.enter(order.status, entry.at_ns)
+            case Entered():
+                self.orders[entry.order_id].enter(entry.status, entry.at_ns, entry.message)
+            case Amended():
+                order = self.orders[entry.order_id]
+                order.terms, order.is_modified = entry.terms, True
+            case Triggered():
+                self.orders[entry.order_id].is_triggered = True
+            case Filled():
+                self._fill(entry)
+
+    def _open(self, opening: Opening) -> None:
+        self.day, self.cash = opening.day, opening.cash
+        self.orders, self.trades = {}, []
+        self.positions = {
+            (each.exchange, each.tradingsymbol, each.product): Position(
+                each.exchange,
+                each.tradingsymbol,
+                each.instrument_token,
+                each.product,
+                multiplier(each.exchange, each.tradingsymbol),
+                each.quantity,
+                each.average_price,
+                each.close_price,
+            )
+            for each in opening.carried
+        }
+        self.holdings = {f"{each.exchange}:{each.tradingsymbol}": Holding(each) for each in opening.held}
+
+    def _fill(self, entry: Filled) -> None:
+        order = self.orders[entry.order_id]
+        terms = order.terms
+        order.filled += entry.quantity
+        order.value += entry.quantity * entry.price
+        self.trades.append(
+            Trade(
+                entry.trade_id,
+                order.order_id,
+                order.exchange_order_id,
+                terms,
+                entry.quantity,
+                entry.price,
+                entry.at_ns,
+            )
+        )
+        position = self.position(terms.exchange, terms.tradingsymbol, terms.product, terms.instrument_token)
+        (position.bought if terms.is_buy else position.sold).add(entry.quantity, entry.price)
+        if terms.product == CNC and not terms.is_buy and (holding := self.holdings.get(_key(position))):
+            holding.used += entry.quantity
+        status = COMPLETE if order.filled == terms.quantity else order.status
+        order.history.append(State("UPDATE", entry.at_ns, "", terms, order.filled, order.value))
+        if status == COMPLETE:
+            order.enter(COMPLETE, entry.at_ns)
+
+    def position(self, exchange: str, symbol: str, product: str, token: int) -> Position:
+        """Give a position, an empty one where there was none."""
+        key = (exchange, symbol, product)
+        if key not in self.positions:
+            self.positions[key] = Position(exchange, symbol, token, product, multiplier(exchange, symbol))
+        return self.positions[key]
+
+    def sellable(self, exchange: str, symbol: str) -> int:
+        """Give how many shares may be delivered: those held, and those bought today."""
+        holding = self.holdings.get(f"{exchange}:{symbol}")
+        today = self.positions.get((exchange, symbol, CNC))
+        return (holding.sellable if holding else 0) + (today.bought.quantity if today else 0)
+
+    # ---- the end of a day -----------------------------------------------------------------------------------------
+
+    def next_opening(self, day: date, at_ns: int, closes: Closes, listed: set[int]) -> Opening:
+        """Give how the next day begins, once every intraday position is closed.
+
+        Shares that were traded are settled, options paid for, futures settled at the close; contracts that are not
+        listed any more are over, and settled at their last price.
+        """
+        cash, carried, held = self.cash, list[Carried](), dict[str, Held]()
+        for key, holding in self.holdings.items():
+            each = holding.held
+            close = closes.get(each.instrument_token, each.close_price)
+            left = each.quantity + each.t1_quantity - holding.used
+            if left > 0:
+                held[key] = msgspec.structs.replace(each, quantity=left, t1_quantity=0, close_price=close)
+        for position in self.positions.values():
+            close = closes.get(position.instrument_token, position.close_price)
+            if position.product != NRML:
+                cash += position.flow
+                self._deliver(position, close, held)
+                continue
+            is_option = position.tradingsymbol.endswith(OPTIONS)
+            cash += position.flow if is_option else position.gain(close, since_close=True)
+            if position.quantity and position.instrument_token in listed:
+                carried.append(_carry(position, close))
+            elif is_option:
+                cash += position.quantity * close * position.multiplier
+        return Opening(self.user, at_ns, day, cash, carried, list(held.values()))
+
+    def _deliver(self, position: Position, close: Decimal, held: dict[str, Held]) -> None:
+        """Put what was bought for delivery among the shares, less what was sold of it on the same day."""
+        holding = self.holdings.get(_key(position))
+        bought = position.quantity + (holding.used if holding else 0)
+        if position.product != CNC or bought <= 0:
+            return
+        before = held.get(_key(position))
+        if before is None:
+            held[_key(position)] = Held(
+                position.exchange,
+                position.tradingsymbol,
+                position.instrument_token,
+                0,
+                bought,
+                position.bought.price,
+                close,
+            )
+            return
+        value = before.quantity * before.average_price + bought * position.bought.price
+        average = value / (before.quantity + bought)
+        held[_key(position)] = msgspec.structs.replace(before, t1_quantity=bought, average_price=average)
+
+
+def _key(position: Position) -> str:
+    return f"{position.exchange}:{position.tradingsymbol}"
+
+
+def _carry(position: Position, close: Decimal) -> Carried:
+    return Carried(
+        position.exchange,
+        position.tradingsymbol,
+        position.instrument_token,
+        position.product,
+        position.quantity,
+        position.average_price,
+        close,
+    )

@@ -1,0 +1,101 @@
+"""What an order or a position blocks, and what is left: a plain model, in the shape of Kite's answer.
+
+Delivery blocks the whole value, intraday a fifth of it, a future or a sold option an eighth of the contract (SPAN and
+exposure are flat shares here), a bought option its premium. Real margins depend on volatility and hedges; these do not.
+"""
+
+from collections.abc import Callable
+from decimal import Decimal
+from typing import NamedTuple
+
+from ops.sandbox.accounts.book import OPTIONS, Book
+from ops.sandbox.accounts.order import CNC, MIS, Order
+from ops.sandbox.accounts.position import ZERO, Position
+
+INTRADAY_SHARE = Decimal("0.2")
+SPAN_SHARE, EXPOSURE_SHARE = Decimal("0.1"), Decimal("0.025")
+COMMODITY = frozenset({"MCX", "NCO"})
+
+LastPrice = Callable[[int], Decimal]  # by instrument_token
+
+
+class Funds(NamedTuple):
+    """One segment of an account."""
+
+    cash: Decimal
+    delivery: Decimal
+    span: Decimal
+    exposure: Decimal
+    premium: Decimal
+    realised: Decimal
+    unrealised: Decimal
+
+    @property
+    def debits(self) -> Decimal:
+        """Give what is used up."""
+        return self.delivery + self.span + self.exposure + self.premium - self.realised - min(self.unrealised, ZERO)
+
+    @property
+    def net(self) -> Decimal:
+        """Give what is left for orders."""
+        return self.cash - self.debits
+
+
+def blocked(product: str, tradingsymbol: str, *, is_buy: bool, value: Decimal) -> dict[str, Decimal]:
+    """Give what so much of an instrument blocks, by the name of the part of `Funds`."""
+    if product == CNC:
+        return {"delivery": value if is_buy else ZERO}
+    if tradingsymbol.endswith(OPTIONS) and is_buy:
+        return {"premium": value}
+    if product == MIS:
+        return {"span": value * INTRADAY_SHARE}
+    return {"span": value * SPAN_SHARE, "exposure": value * EXPOSURE_SHARE}
+
+
+def funds(book: Book, last_price: LastPrice, *, commodity: bool) -> Funds:
+    """Add up one segment. All of the cash is in equity: the sandbox has no transfers."""
+    parts = {"delivery": ZERO, "span": ZERO, "exposure": ZERO, "premium": ZERO}
+    realised = unrealised = ZERO
+    for position in book.positions.values():
+        if (position.exchange in COMMODITY) is not commodity:
+            continue
+        last = last_price(position.instrument_token)
+        _add(parts, _of(position, last))
+        gain = position.gain(last, since_close=True)
+        if position.product == CNC or position.tradingsymbol.endswith(OPTIONS):
+            realised += position.flow if position.quantity == 0 else ZERO
+        elif position.quantity == 0:
+            realised += gain
+        else:
+            unrealised += gain
+    for order in book.orders.values():
+        if order.pending and (order.terms.exchange in COMMODITY) is commodity:
+            _add(parts, required(order, book, last_price(order.terms.instrument_token)))
+    return Funds(ZERO if commodity else book.cash, **parts, realised=realised, unrealised=unrealised)
+
+
+def required(order: Order, book: Book, last_price: Decimal) -> dict[str, Decimal]:
+    """Give what the rest of an order blocks beyond what closes a position."""
+    terms = order.terms
+    position = book.positions.get((terms.exchange, terms.tradingsymbol, terms.product))
+    open_quantity = position.quantity if position else 0
+    closes = max(0, -open_quantity) if terms.is_buy else max(0, open_quantity)
+    opens = max(0, order.pending - closes)
+    price = terms.price or terms.trigger_price or last_price
+    units = position.multiplier if position else 1
+    return blocked(terms.product, terms.tradingsymbol, is_buy=terms.is_buy, value=opens * price * units)
+
+
+def _of(position: Position, last: Decimal) -> dict[str, Decimal]:
+    is_long = position.quantity > 0
+    if position.product == CNC:
+        return {"delivery": max(ZERO, -position.flow)}
+    if position.tradingsymbol.endswith(OPTIONS) and is_long:
+        return {"premium": max(ZERO, -position.flow)}
+    value = abs(position.quantity) * last * position.multiplier
+    return blocked(position.product, position.tradingsymbol, is_buy=is_long, value=value)
+
+
+def _add(parts: dict[str, Decimal], more: dict[str, Decimal]) -> None:
+    for name, value in more.items():
+        parts[name] += value

@@ -1,0 +1,95 @@
+"""Kite's REST of orders and portfolio, over the desk."""
+
+from aiohttp import web
+
+from ops.sandbox.accounts import margin, shown
+from ops.sandbox.accounts.desk import Desk
+from ops.sandbox.envelope import Refusal, success
+from ops.sandbox.rest import Rest
+
+SEGMENTS = ("equity", "commodity")
+
+
+class AccountRoutes:
+    """Answers requests of one user, whom the access token names."""
+
+    def __init__(self, desk: Desk, rest: Rest) -> None:
+        """rest: knows who may ask, and counts it."""
+        self._desk, self._rest = desk, rest
+
+    def routes(self) -> list[web.RouteDef]:
+        """Give all of them."""
+        return [
+            web.get("/orders", self.orders),
+            web.get("/orders/{order_id}", self.history),
+            web.get("/orders/{order_id}/trades", self.order_trades),
+            web.post("/orders/{variety}", self.place),
+            web.put("/orders/{variety}/{order_id}", self.modify),
+            web.delete("/orders/{variety}/{order_id}", self.cancel),
+            web.get("/trades", self.trades),
+            web.get("/portfolio/positions", self.positions),
+            web.get("/portfolio/holdings", self.holdings),
+            web.get("/user/margins", self.margins),
+            web.get("/user/margins/{segment}", self.margins),
+        ]
+
+    async def orders(self, request: web.Request) -> web.StreamResponse:
+        """Give all orders of today."""
+        user = self._rest.admit(request, "other").user
+        return success([shown.order(user, each) for each in self._desk.book(user).orders.values()])
+
+    async def history(self, request: web.Request) -> web.StreamResponse:
+        """Give every state of one order."""
+        user = self._rest.admit(request, "other").user
+        order = self._desk.order(user, request.match_info["order_id"])
+        return success([shown.order(user, order, state) for state in order.history])
+
+    async def order_trades(self, request: web.Request) -> web.StreamResponse:
+        """Give the trades of one order."""
+        user = self._rest.admit(request, "other").user
+        order = self._desk.order(user, request.match_info["order_id"])
+        return success([shown.trade(each) for each in self._desk.book(user).trades if each.order_id == order.order_id])
+
+    async def trades(self, request: web.Request) -> web.StreamResponse:
+        """Give all trades of today."""
+        user = self._rest.admit(request, "other").user
+        return success([shown.trade(each) for each in self._desk.book(user).trades])
+
+    async def place(self, request: web.Request) -> web.StreamResponse:
+        """Take an order."""
+        user = self._rest.admit(request, "order").user
+        form = {name: str(value) for name, value in (await request.post()).items()}
+        return success({"order_id": self._desk.place(user, request.match_info["variety"], form)})
+
+    async def modify(self, request: web.Request) -> web.StreamResponse:
+        """Change an order."""
+        user = self._rest.admit(request, "order").user
+        form = {name: str(value) for name, value in (await request.post()).items()}
+        return success({"order_id": self._desk.modify(user, request.match_info["order_id"], form)})
+
+    async def cancel(self, request: web.Request) -> web.StreamResponse:
+        """Cancel an order."""
+        user = self._rest.admit(request, "order").user
+        return success({"order_id": self._desk.cancel(user, request.match_info["order_id"])})
+
+    async def positions(self, request: web.Request) -> web.StreamResponse:
+        """Give the positions, in both views."""
+        user = self._rest.admit(request, "other").user
+        return success(shown.positions(self._desk.book(user), self._desk.last_price))
+
+    async def holdings(self, request: web.Request) -> web.StreamResponse:
+        """Give the shares in the depository."""
+        user = self._rest.admit(request, "other").user
+        return success(shown.holdings(self._desk.book(user).holdings.values(), self._desk.last_price))
+
+    async def margins(self, request: web.Request) -> web.StreamResponse:
+        """Give the funds of one segment or of both."""
+        user = self._rest.admit(request, "other").user
+        book, segment = self._desk.book(user), request.match_info.get("segment")
+        if segment not in (None, *SEGMENTS):
+            raise Refusal(404, "GeneralException", "Route not found")
+        found = {
+            name: shown.margins(margin.funds(book, self._desk.last_price, commodity=name == "commodity"))
+            for name in SEGMENTS
+        }
+        return success(found[segment] if segment else found)
