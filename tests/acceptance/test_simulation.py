@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.simulation.defects import DEFECTS
-from tests.simulation.fleet import failures
+from tests.simulation.fleet import Tally, failures, tallies
 
 SEEDS = 20_000
 DEFECT_SEEDS = 2_000  # within which each planted mistake is found
@@ -15,8 +15,13 @@ DEFECT_SEEDS = 2_000  # within which each planted mistake is found
 @pytest.mark.prove
 def test_every_invariant_holds_in_every_history(record_property: Callable[[str, object], None]) -> None:
     """In 20,000 seeded histories of the log's own code, with crashes and losses at every step, all invariants hold."""
-    found = list(failures(range(SEEDS), os.cpu_count() or 1))
-    record_property("seeds", SEEDS)
+    whole = Tally()
+    for tally in tallies(range(SEEDS), os.cpu_count() or 1):
+        whole.add(tally)
+    found = whole.failures
+    record_property("seeds", whole.seeds)
+    record_property("steps", whole.steps)
+    record_property("faults", whole.faults)
     record_property("failing", len(found))
     assert not found, f"python -m tests.simulation --seed {found[0].plan.seed} --shrink: {found[0].found}"
 

@@ -8,7 +8,7 @@ from collections import Counter
 
 from tests.simulation.defects import DEFECTS, planted
 from tests.simulation.faults import Plan
-from tests.simulation.fleet import failures
+from tests.simulation.fleet import Tally, failures, tallies
 from tests.simulation.shrink import failure, shrunk
 
 FAILURES_SHOWN = 10
@@ -61,18 +61,19 @@ def _residual(seeds: range, jobs: int) -> int:
 
 
 def _many(seeds: range, jobs: int, defect: str | None) -> int:
-    began, found = time.monotonic(), 0
-    first = 0
-    for each in failures(seeds, jobs, defect):
-        first = first if found else each.plan.seed
-        found += 1
-        if found <= FAILURES_SHOWN:
+    began, whole = time.monotonic(), Tally()
+    for tally in tallies(seeds, jobs, defect):
+        for each in tally.failures[: max(0, FAILURES_SHOWN - len(whole.failures))]:
             print(f"seed {each.plan.seed}: {each.found}", flush=True)
-    seconds = time.monotonic() - began
-    rate = len(seeds) / seconds
-    print(f"{len(seeds)} seeds from {seeds.start}: {found} fail; {seconds:.0f} s, {rate:.0f} a second")
+        whole.add(tally)
+    seconds, found = time.monotonic() - began, whole.failures
+    print(
+        f"{whole.seeds} seeds from {seeds.start}: {len(found)} fail; {whole.steps} steps, {whole.faults} faults;",
+        end="",
+    )
+    print(f" {seconds:.0f} s, {whole.seeds / seconds:.0f} a second")
     if found:
-        print(f"python -m tests.simulation --seed {first} --shrink shows the first of them")
+        print(f"python -m tests.simulation --seed {found[0].plan.seed} --shrink shows the first of them")
     return 1 if found else 0
 
 

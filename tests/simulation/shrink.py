@@ -25,16 +25,30 @@ class Failure(msgspec.Struct, frozen=True):
         return self.found.partition(" ")[0]
 
 
-def failure(plan: Plan, *, tracing: bool = False) -> Failure | None:
-    """Run a history; give how it failed, or None."""
+class Lived(msgspec.Struct, frozen=True):
+    """What a history came to: steps of its processes and servers, faults that struck, and how it failed, if it did."""
+
+    steps: int
+    faults: int
+    failure: Failure | None
+
+
+def lived(plan: Plan, *, tracing: bool = False) -> Lived:
+    """Run a history."""
     history = History(plan, tracing=tracing)
+    world, found = history.world, None
     try:
         history.run()
     except Violation as error:
-        return Failure(plan, str(error), tuple(history.world.faults.happened), tuple(history.world.trace))
+        found = Failure(plan, str(error), tuple(world.faults.happened), tuple(world.trace))
     except AssertionError as error:
-        return Failure(plan, f"(assert) {error}", tuple(history.world.faults.happened), tuple(history.world.trace))
-    return None
+        found = Failure(plan, f"(assert) {error}", tuple(world.faults.happened), tuple(world.trace))
+    return Lived(world.loop.steps, len(world.faults.happened), found)
+
+
+def failure(plan: Plan, *, tracing: bool = False) -> Failure | None:
+    """Run a history; give how it failed, or None."""
+    return lived(plan, tracing=tracing).failure
 
 
 def shrunk(first: Failure) -> Failure:

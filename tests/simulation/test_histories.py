@@ -17,9 +17,11 @@ def test_every_invariant_holds(first: int) -> None:
     assert found is None, f"python -m tests.simulation --seed {found.plan.seed} --shrink: {found.found}"
 
 
-def test_a_seed_gives_one_history() -> None:
+# One with a backup, one with a second writer, and two with all that a rebuild and an observer can meet.
+@pytest.mark.parametrize("seed", [5, 20, 1122, 2999])
+def test_a_seed_gives_one_history(seed: int) -> None:
     def trace() -> list[str]:
-        history = History(Plan(5), tracing=True)
+        history = History(Plan(seed), tracing=True)
         history.run()
         return history.world.trace
 
