@@ -8,6 +8,7 @@ from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from typing import Any
 
+from api.observer import Labels, Observer
 from events import codec, disk, reader
 from events.archiver import Archiver
 from events.log import Appended
@@ -120,6 +121,11 @@ async def cut_before_the_archive_has_it(self: Archiver, file: SpoolFile, last: i
     return await self._archive.put(self.stream, fresh) if fresh else None
 
 
+def nobody_stands_still(self: Observer, pair: Labels, n: int, *, is_behind: bool) -> float:
+    """Take whoever has a position for one who moves."""
+    return 0.0
+
+
 YOUNG_NS = 2 * 10**9
 _load, _commit, _append, _dense = Spool.load, Loop._commit, MemoryLog.append, reader._dense
 _swap, _sync = Rebuild._swap, disk.sync
@@ -138,6 +144,7 @@ DEFECTS: dict[str, tuple[Patch, ...]] = {
     "a swap outside the transaction": ((Rebuild, "_swap", swap_outside_the_transaction),),
     "a repeat accepted without comparing": ((MemoryLog, "append", repeat_without_comparing),),
     "a hole passed without a tombstone": ((reader, "_dense", dense_up_to_a_takeover),),
+    "no alarm for who stands still": ((Observer, "_still", nobody_stands_still),),
     "no epoch in the checkpoint": ((tables, "is_where_it_was_left", any_epoch_will_do),),
 }
 

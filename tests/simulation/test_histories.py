@@ -63,6 +63,7 @@ SMALLEST = {
     "a repeat accepted without comparing": 186,
     "a hole passed without a tombstone": 452,
     "a swap outside the transaction": 1434,
+    "no alarm for who stands still": 1079,
 }
 
 
