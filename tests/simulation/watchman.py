@@ -45,6 +45,11 @@ class Truth:
         self.ahead_since: dict[str, float] = {}
         self._stood: dict[str, int] = {}
 
+    def has_moved(self, name: str) -> bool:
+        """Say whether a projector stands elsewhere than at the last look."""
+        found = self._history.tables.checkpoints.get((name, STREAM))
+        return not found or found.n != self._stood.get(name)
+
     async def follow(self) -> None:
         """Look for ever, without a network."""
         history = self._history
@@ -103,6 +108,8 @@ class Watchman(Observer):
         watched = now - self._looks_since
         for name in PROJECTORS:
             pair: Labels = (name, STREAM)
+            if self._truth.has_moved(name):
+                continue
             stood = min(began - self._truth.still_since.get(name, began), watched)
             if stood > ALARM_SECONDS + SLACK_SECONDS and still.get(pair, 0.0) <= ALARM_SECONDS:
                 raise self._violated(f"{name} stands still for {stood:.1f} s, and {still.get(pair)} s are told")
