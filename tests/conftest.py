@@ -103,6 +103,13 @@ def redis_url(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
+def one_server() -> None:
+    """Skip a test of one server's own ways where all others run on a cluster: no proxy stands before its nodes."""
+    if ON_CLUSTER:
+        pytest.skip("about one Redis, not a cluster")
+
+
+@pytest.fixture
 def cluster_url(redis_cluster: Cluster) -> str:
     """Give the URL of an empty Redis Cluster that is this test's alone while it runs."""
     redis_cluster.empty()

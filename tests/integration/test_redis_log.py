@@ -147,6 +147,7 @@ async def test_a_server_that_restarts_is_found_again(data_dir: Path) -> None:
         server.stop()
 
 
+@pytest.mark.usefixtures("one_server")
 @pytest.mark.parametrize("seed", range(1, 6))
 async def test_a_lost_answer_is_unreachable_and_not_tried_again_unseen(
     redis_url: str, log: RedisLog, seed: int

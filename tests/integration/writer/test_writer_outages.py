@@ -138,6 +138,7 @@ async def test_a_redis_that_is_full_is_waited_for(desk: Desk, redis_url: str) ->
     assert await desk.texts() == said(1, 9)
 
 
+@pytest.mark.usefixtures("one_server")
 async def test_what_is_no_longer_in_memory_is_sent_from_the_disk(
     desk: Desk, redis_server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -157,6 +158,7 @@ async def test_what_is_no_longer_in_memory_is_sent_from_the_disk(
     assert await desk.texts() == said(1, 500)
 
 
+@pytest.mark.usefixtures("one_server")
 @pytest.mark.parametrize("seed", [1, 2, 3, 4])
 async def test_lost_answers_and_late_requests_lose_and_double_nothing(
     desk: Desk, redis_url: str, seed: int, monkeypatch: pytest.MonkeyPatch
