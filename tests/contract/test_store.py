@@ -1,5 +1,6 @@
 """The port `sql.store.Store`: what the one on PostgreSQL and the simulated one both promise."""
 
+import time
 from collections.abc import AsyncIterator
 from typing import Protocol, TypeVar
 
@@ -197,3 +198,16 @@ async def test_a_release_of_a_pair_that_was_taken_over_changes_nothing(stand: St
     await insist(lambda: stand.one.release(old))
     await commit(stand.two, new, 1)
     assert await stand.one.acquire(PROJECTOR, STREAM) is None
+
+
+async def test_an_epoch_is_raised_past_any_that_was_handed_out(stand: Stand) -> None:
+    lease = await held(stand.one)
+    old = Lease(lease.projector, lease.stream, lease.epoch, lease.n)
+    await stand.one.raise_far(lease, time.time_ns())
+    assert lease.epoch > 10**15
+    with pytest.raises(LeaseLost):
+        await stand.one.raise_far(old, time.time_ns())
+    with pytest.raises(LeaseLost):
+        await commit(stand.one, old, 1)
+    await commit(stand.one, lease, 1)
+    assert await stand.parked() == [1]
