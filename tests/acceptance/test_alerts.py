@@ -8,14 +8,16 @@ from pathlib import Path
 from runtime.metrics import CATALOGUE
 from tests import promql
 from tests.acceptance.test_exactly_once import SETTINGS, flowing
-from tests.integration.test_alerts import OF_THE_MACHINE, RULES
+from tests.integration.test_alerts import OF_MARKET_HOURS, OF_THE_MACHINE, RULES
 from tests.patience import PATIENCE_SECONDS
 from tests.promql import Scrape
 from tests.stack import Stack
 
+APART = OF_THE_MACHINE | OF_MARKET_HOURS  # they hang on this disk, and on the day and hour at which the test is run
 WHEN_SOMETHING_HAPPENS = {
     "bahi_feed_held_total",
     "bahi_lost_events",
+    "bahi_market_open",  # in a year that the calendar covers
     "bahi_parked_events",
     "bahi_projector_setbacks_total",
     "bahi_supervisor_restarts_total",
@@ -34,7 +36,7 @@ def scrape(stack: Stack) -> Scrape:
 def firing(stack: Stack) -> set[str]:
     """Give the alerts whose conditions hold now."""
     found = scrape(stack)
-    return {name for name, rule in RULES.items() if promql.fires(rule["expr"], found, found)} - OF_THE_MACHINE
+    return {name for name, rule in RULES.items() if promql.fires(rule["expr"], found, found)} - APART
 
 
 def missing(found: Scrape) -> set[str]:
@@ -52,7 +54,6 @@ def test_alerts_fire_for_what_is_gone_and_only_then(
         flowing(stack)
         stack.wait("nothing fires", lambda: not firing(stack))
         stack.wait("all that rules ask for is measured", lambda: missing(scrape(stack)) <= WHEN_SOMETHING_HAPPENS)
-        assert not firing(stack)
         stack.kill("project")
         stack.wait("it is seen from outside", lambda: "ProjectorStill" in firing(stack))
         stack.start("project")

@@ -37,6 +37,7 @@ SECTIONS = ["What it means", "What is at stake", "How to look", "How to mend it"
 OF_PROMETHEUS = {"up"}
 OF_THE_MACHINE = {"DiskFilling", "DiskFull"}  # whether there is room on the disk that tests run on
 TRADING_NS = int(datetime(2026, 4, 15, 10, 0, tzinfo=IST).timestamp()) * 1_000_000_000
+NIGHT_NS = int(datetime(2026, 4, 15, 3, 0, tzinfo=IST).timestamp()) * 1_000_000_000
 UNCOVERED_NS = int(datetime(2031, 4, 15, 10, 0, tzinfo=IST).timestamp()) * 1_000_000_000
 
 SET_ASIDE = (
@@ -55,6 +56,7 @@ def read_rules() -> list[dict[str, Any]]:
 
 
 RULES = {rule["alert"]: rule for rule in read_rules()}
+OF_MARKET_HOURS = {name for name, rule in RULES.items() if "bahi_market_open" in promql.names(rule["expr"])}
 
 
 def test_no_two_alerts_have_one_name() -> None:
@@ -359,6 +361,20 @@ async def test_an_alert_fires_when_it_should(room: Room, alert: str) -> None:
     assert alert in OF_THE_MACHINE or not promql.fires(expression, before, before)
     await TRIED[alert](room)
     assert promql.fires(expression, room.scrape(), before)
+
+
+def test_three_alerts_ask_for_market_hours() -> None:
+    assert OF_MARKET_HOURS == {"FeedSilent", "TickerMissing", "CalendarEnded"}
+
+
+@pytest.mark.parametrize(("now_ns", "wanted"), [(NIGHT_NS, set()), (UNCOVERED_NS, {"CalendarEnded"})])
+async def test_outside_market_hours_nobody_is_missed(room: Room, now_ns: int, wanted: set[str]) -> None:
+    room.clock = ManualClock(now_ns)
+    metrics.FEED_LAST_MESSAGE.labels(room.log.stream).set(now_ns / 1e9 - 3_600)
+    metrics.FEED_CONNECTED.clear()
+    metrics.MARKET_OPEN.clear()
+    await room.seen(clock=room.clock)
+    assert firing(room.scrape(), room.scrape()) & OF_MARKET_HOURS == wanted
 
 
 def shown(room: Room, name: str) -> promql.Vector:
