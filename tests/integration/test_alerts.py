@@ -364,7 +364,7 @@ async def test_an_alert_fires_when_it_should(room: Room, alert: str) -> None:
 
 
 def test_three_alerts_ask_for_market_hours() -> None:
-    assert OF_MARKET_HOURS == {"FeedSilent", "TickerMissing", "CalendarEnded"}
+    assert {"FeedSilent", "TickerMissing", "CalendarEnded"} == OF_MARKET_HOURS
 
 
 @pytest.mark.parametrize(("now_ns", "wanted"), [(NIGHT_NS, set()), (UNCOVERED_NS, {"CalendarEnded"})])
