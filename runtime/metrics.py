@@ -192,7 +192,8 @@ SERVER_UP = gauge(
 )
 MARKET_OPEN = gauge(
     "bahi_market_open",
-    "1 while the exchange trades by the calendar; absent in a year that the calendar does not cover",
+    "1 while the exchange trades by the calendar, 0 also while its hours are not known; absent in a year that the "
+    "calendar does not cover",
     "exchange",
 )
 STREAM_LAST_N = gauge(

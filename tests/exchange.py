@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import hashlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,15 @@ async def exchange(folder: Path, *, driven: bool = True, **options: Any) -> Asyn
             if driving:
                 driving.cancel()
                 await asyncio.gather(driving, return_exceptions=True)
+
+
+async def until(running: Exchange, condition: Callable[[], bool]) -> None:
+    """Wait until a client's doing made the condition true."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while not condition():
+            running.hub.changed.clear()
+            if not condition():
+                await running.hub.changed.wait()
 
 
 def root(running: Exchange | int) -> str:

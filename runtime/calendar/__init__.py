@@ -1,7 +1,8 @@
 """When each exchange trades: sessions dated in `sessions.toml`, in IST, never computed from rules.
 
-It fails closed. A year that the data does not cover raises an error that says so, because "open, I suppose"
-and "closed, I suppose" are both wrong on some day; a special session of unknown hours counts as closed.
+Nothing is supposed. A year that the data does not cover raises an error that says so, because "open, I suppose" and
+"closed, I suppose" are both wrong on some day. A special session whose hours were not known has no session, and
+`has_known_hours` says that such a day is not simply closed: whoever would stop receiving must ask it as well.
 """
 
 import tomllib
@@ -9,7 +10,7 @@ from collections.abc import Mapping
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import msgspec
 
@@ -49,12 +50,15 @@ class _Span(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     close: time | None = None
 
 
+_Special: TypeAlias = Literal["closed", "unknown"] | _Span | None
+
+
 class _Day(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     date: date
     name: str
-    stocks: Literal["closed"] | _Span | None = None
-    currency: Literal["closed"] | _Span | None = None
-    commodity: Literal["closed"] | _Span | None = None
+    stocks: _Special = None
+    currency: _Special = None
+    commodity: _Special = None
 
 
 class _Calendar(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -69,14 +73,13 @@ def trading_day(at_ns: int) -> date:
 
 
 def session(exchange: str, day: date) -> Session | None:
-    """Give the session of `exchange` (NSE, BSE, NFO, BFO, CDS, BCD, MCX, NCO) on `day`, or None if it is closed.
+    """Give the session of `exchange` (NSE, BSE, NFO, BFO, CDS, BCD, MCX, NCO) on `day`, or None.
 
+    None is a day on which it is closed, or trades at hours that are not known (`has_known_hours`).
     Raise `SettingError` for an exchange or a year that the calendar does not cover.
     """
-    usual = _usual_hours(exchange, day)
-    named = _named_days().get(day)
-    special = getattr(named, usual.group) if named else None
-    if special == "closed" or (special is None and day.weekday() >= SATURDAY):
+    usual, named, special = _hours_of(exchange, day)
+    if isinstance(special, str) or (special is None and day.weekday() >= SATURDAY):
         return None
     opens, closes = usual.open, usual.close
     if special is not None:
@@ -84,8 +87,13 @@ def session(exchange: str, day: date) -> Session | None:
     return Session(exchange, day, _ns(day, opens), _ns(day, closes), named.name if named and special else "")
 
 
+def has_known_hours(exchange: str, day: date) -> bool:
+    """Say whether it is known when `exchange` trades on `day`, be it never; raise as `session` does."""
+    return _hours_of(exchange, day)[2] != "unknown"
+
+
 def is_open(exchange: str, at_ns: int) -> bool:
-    """Say whether `exchange` trades at a moment in UTC nanoseconds since 1970; raise as `session` does."""
+    """Say whether `exchange` is known to trade at a moment in UTC nanoseconds since 1970; raise as `session` does."""
     found = session(exchange, trading_day(at_ns))
     return found is not None and found.open_ns <= at_ns < found.close_ns
 
@@ -93,6 +101,12 @@ def is_open(exchange: str, at_ns: int) -> bool:
 def exchanges() -> tuple[str, ...]:
     """Give the exchanges that the calendar knows."""
     return tuple(dict.fromkeys(name for hours in _calendar().hours for name in hours.exchanges))
+
+
+def _hours_of(exchange: str, day: date) -> tuple[_Hours, _Day | None, _Special]:
+    """Give the usual hours, the named day, and what it says of this exchange."""
+    usual, named = _usual_hours(exchange, day), _named_days().get(day)
+    return usual, named, getattr(named, usual.group) if named else None
 
 
 def _usual_hours(exchange: str, day: date) -> _Hours:

@@ -19,7 +19,7 @@ from ops.sandbox import connection, journal, wire
 from ops.sandbox.market import Market
 from ops.sandbox.server import Exchange
 from ops.sandbox.wire import Field, IndexField
-from tests.exchange import call, client, exchange, log_in
+from tests.exchange import call, client, exchange, log_in, until
 from tests.house.source import ROOT
 from tests.patience import PATIENCE_SECONDS
 
@@ -32,15 +32,6 @@ async def still(tmp_path: Path) -> AsyncIterator[Exchange]:
     """Give a sandbox that ticks only when the test lets it."""
     async with exchange(tmp_path, driven=False) as opened:
         yield opened
-
-
-async def until(running: Exchange, condition: Callable[[], bool]) -> None:
-    """Wait until a client's doing made the condition true."""
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        while not condition():
-            running.hub.changed.clear()
-            if not condition():
-                await running.hub.changed.wait()
 
 
 def settled(running: Exchange) -> int:

@@ -13,7 +13,7 @@ from runtime.calendar import IST
 from runtime.clock import NS_PER_SECOND, SystemClock
 from runtime.settings import Settings
 from runtime.vault import Vault
-from tests.exchange import log_in, root
+from tests.exchange import log_in, root, until
 from tests.tickers import Running, Watcher, count, last_of, market, seen
 
 STREAM = "ticks-kite-1"
@@ -79,7 +79,7 @@ async def test_it_connects_before_the_open_rests_after_the_close_and_comes_back(
             assert (feed.state, feed.down) == ("closed", f"{MARKETS_CLOSED} until 2026-11-23 08:55 IST")
             lost = unpack(last_of("lost", heard), Lost)
             assert lost.reason == MARKETS_CLOSED
-            assert not list(exchange.hub)
+            await until(exchange, lambda: not list(exchange.hub))  # the end of a socket is noticed after it is said
             frames = count("frame", heard)
             clock.set("2026-11-23T09:00")
             heard = await watcher.until(seen(frame=frames + 3, gap=1), STREAM)
@@ -89,7 +89,7 @@ async def test_it_connects_before_the_open_rests_after_the_close_and_comes_back(
     assert "feed.not_connected" not in said
 
 
-async def test_a_calendar_that_does_not_know_the_year_stops_no_tick(
+async def test_a_calendar_that_does_not_know_the_year_or_the_hours_stops_no_tick(
     settings: Settings, watcher: Watcher, capsys: pytest.CaptureFixture[str]
 ) -> None:
     async with market(settings) as exchange:
@@ -105,6 +105,9 @@ async def test_a_calendar_that_does_not_know_the_year_stops_no_tick(
         async with Running(kite, clock=SetClock("2031-05-04T12:00")):
             await watcher.until(seen(frame=2), STREAM)
         async with Running(msgspec.structs.replace(kite, market_hours_only=False), clock=SetClock("2026-11-22T12:00")):
+            heard = await watcher.all(STREAM)
+            await watcher.until(seen(frame=count("frame", heard) + 2), STREAM)
+        async with Running(kite, clock=SetClock("2026-11-08T18:15")):  # a Sunday, with trading at hours not known
             heard = await watcher.all(STREAM)
             await watcher.until(seen(frame=count("frame", heard) + 2), STREAM)
     assert "ticks.no_calendar" in capsys.readouterr().out

@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from runtime import calendar
-from runtime.calendar import IST, is_open, session, trading_day
+from runtime.calendar import IST, has_known_hours, is_open, session, trading_day
 from runtime.clock import NS_PER_SECOND
 from runtime.errors import SettingError
 
@@ -33,7 +33,7 @@ KNOWN = [
     ("NSE", "2026-07-31", "09:15-15:30"),
     ("NSE", "2026-08-03", "09:15-15:35"),  # the closing auction begins
     ("BFO", "2026-08-03", "09:15-15:40"),
-    ("NSE", "2026-11-08", "closed"),  # muhurat at hours that are not known
+    ("NSE", "2026-11-10", "closed"),
     ("CDS", "2026-08-26", "closed"),
     ("NSE", "2026-12-25", "closed"),
     ("MCX", "2026-12-25", "closed"),
@@ -49,6 +49,17 @@ def _clock(at_ns: int) -> str:
 def test_a_known_day(exchange: str, day: str, hours: str) -> None:
     found = session(exchange, date.fromisoformat(day))
     assert (f"{_clock(found.open_ns)}-{_clock(found.close_ns)}" if found else "closed") == hours
+
+
+def test_a_special_session_at_unknown_hours_is_no_session_and_not_closed_either() -> None:
+    muhurat = date(2026, 11, 8)
+    for exchange in calendar.exchanges():
+        assert session(exchange, muhurat) is None
+        assert not has_known_hours(exchange, muhurat)
+        assert has_known_hours(exchange, date(2026, 11, 7))  # an ordinary Saturday
+        assert has_known_hours(exchange, date(2025, 10, 21))  # the muhurat of the year before
+    with pytest.raises(SettingError):
+        has_known_hours("NSE", date(2031, 11, 8))
 
 
 def test_the_opening_second_is_inside_and_the_closing_one_outside() -> None:
