@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import pytest
 import redis
 from redis.crc import key_slot
 
@@ -21,10 +22,10 @@ from ops.embedded.place import write_private
 from ops.embedded.server import Launch, Server
 from ops.embedded.server import start as start_launch
 from tests.patience import PATIENCE_SECONDS
+from tests.ports import free_node_port
 
 SLOTS = 16_384
 PRIMARIES = 3
-BUS_PORT_ABOVE = 10_000  # where nodes talk to each other
 NODE_TIMEOUT_MS = 1_500
 PASSWORD = "a-password-of-all-nodes"
 CONFIG = f"""
@@ -191,12 +192,13 @@ def wait(what: str, holds: Callable[[], bool]) -> None:
 
 
 def _launch(folder: Path, tools: Path) -> Launch:
-    """Prepare a node: an embedded Redis with the password of all, and a port whose neighbour for the bus is free."""
+    """Prepare a node: an embedded Redis with the password of all, and ports from where the nodes of tests have them."""
     (folder / "secrets").mkdir()
     write_private(folder / "secrets" / "redis.password", PASSWORD)
-    launch = embedded_redis.prepare(folder, tools)
-    while not place.is_free((urlsplit(launch.url).port or 0) + BUS_PORT_ABOVE):
-        (launch.folder / "port").unlink()
+    port = free_node_port()
+    with pytest.MonkeyPatch.context() as patch:  # the one port that it can find
+        patch.setattr(place, "PORT_MIN", port)
+        patch.setattr(place, "PORT_MAX", port + 1)
         launch = embedded_redis.prepare(folder, tools)
     with (launch.folder / "redis.conf").open("a") as file:
         file.write(CONFIG)
