@@ -35,6 +35,7 @@ cluster-node-timeout {NODE_TIMEOUT_MS}
 cluster-require-full-coverage no
 masterauth {PASSWORD}
 """
+FAILOVER_SECONDS = 6.0  # Redis gives up a takeover that was asked for after five
 LOOK_SECONDS = 0.02
 
 
@@ -96,6 +97,22 @@ class Cluster:
         wait("all know it", lambda: all(b"slave" in b"".join(self.known(each)) for each in others))
         return node
 
+    def replace(self, by: int) -> None:
+        """Let a replica take the place of the node that it follows: ask again where Redis gave it up."""
+        asked = float("-inf")
+
+        def has_taken_over() -> bool:
+            nonlocal asked
+            if self.info(by, "replication")["role"] == "master":
+                return True
+            if time.monotonic() - asked > FAILOVER_SECONDS:  # sooner it would begin anew each time
+                asked = time.monotonic()
+                with contextlib.suppress(redis.ResponseError):  # it may think for a moment that the other one is down
+                    self.ask(by, "CLUSTER", "FAILOVER")
+            return False
+
+        wait("the replica takes over", has_taken_over)
+
     def is_whole(self, node: int) -> bool:
         """Say whether a node has seen all slots, at as many primaries as there are."""
         said = self.ask(node, "CLUSTER", "INFO")
@@ -149,7 +166,7 @@ class Cluster:
 
     def carry(self, stream: str, target: int) -> None:
         """Carry a stream over; the map still names the old node."""
-        port, wait_ms = _port(self.nodes[target]), 5000
+        port, wait_ms = _port(self.nodes[target]), int(PATIENCE_SECONDS * 1000)
         source = self.node_of(stream)
         said = self.ask(source, "MIGRATE", "127.0.0.1", port, stream, 0, wait_ms, "AUTH", PASSWORD)
         assert said in (b"OK", b"NOKEY", True), said
