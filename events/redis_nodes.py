@@ -8,6 +8,8 @@ that stands alone never says MOVED, and the nodes of a cluster say it at the fir
     ASK      this once, while the slot is on its way: ask there, with ASKING before it on the same connection
     no answer, or the cluster is down: forget where the slot is, and raise; whoever called asks again, or not
 
+Who may not ask for the map still finds each stream by MOVED, but not all streams: that is an error, never half a list.
+
 A node that dies takes its slots away until it is back, or a replica takes its place; the streams of the others go on.
 A replica may lack the last entries: for writers and readers that is a Redis that lost its tail (`events.writer`).
 
@@ -27,6 +29,8 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.crc import key_slot
 
+from runtime.errors import Unreachable
+
 CONNECT_TIMEOUT_SECONDS = 2.0
 REDIRECTIONS_MAX = 5  # one for a map that is old, one or two for a slot on its way; more is a cluster that disagrees
 # A node that does not answer, also not before whoever called gave up; or one of a cluster that is not whole.
@@ -37,8 +41,8 @@ GONE = (
     OSError,
     asyncio.CancelledError,
 )
-# What a server that stands alone answers to the question for a map; some do not let us ask.
-ALONE = ("cluster support disabled", "unknown command", "no permissions")
+# What a server that stands alone answers to the question for a map; some do not know it.
+ALONE = ("cluster support disabled", "unknown command")
 
 Client: TypeAlias = redis.asyncio.Redis
 
@@ -75,7 +79,10 @@ class Nodes:
         raise redis.exceptions.ClusterError(f"{key} was sent from node to node {REDIRECTIONS_MAX} times")
 
     async def all(self) -> list[Client]:
-        """Give every server that has streams of its own. Raises what the client raises."""
+        """Give every server that has streams of its own.
+
+        Raises what the client raises, and Unreachable where the user may not ask a cluster for its map.
+        """
         return [self._client(each) for each in await self._map_of_any()]
 
     async def _map_of_any(self) -> list[str]:
@@ -94,13 +101,23 @@ class Nodes:
 
     async def _learn(self, url: str | None = None) -> None:
         """Ask for the map, of a node that knows more than we do, or of any: there must be others when one dies."""
-        with suppress(redis.exceptions.RedisError, OSError):  # what is known is enough for now
+        with suppress(redis.exceptions.RedisError, OSError, Unreachable):  # what is known is enough for now
             await (self._map(url) if url else self._map_of_any())
 
     async def _map(self, url: str) -> list[str]:
         """Ask a server for the map of its cluster, and remember it; give the primaries, itself where it is alone."""
         try:
             ranges = await self._send(url, ("CLUSTER SLOTS",), asking=False)
+        except redis.exceptions.NoPermissionError as error:
+            alone = not self._slots and await self._stands_alone(url)
+            self._has_map = True  # it is not to be had: MOVED has to do
+            if not alone:
+                raise Unreachable(
+                    "the map of the Redis Cluster, by CLUSTER SLOTS",
+                    str(error),
+                    "give the user of REDIS_URL the right, on every node: ACL SETUSER <user> +cluster|slots",
+                ) from error
+            return [url]
         except redis.exceptions.ResponseError as error:
             if self._slots or not any(said in str(error) for said in ALONE):
                 raise
@@ -114,6 +131,14 @@ class Nodes:
         self._urls += sorted(primaries - set(self._urls))
         self._has_map = True
         return sorted(primaries)
+
+    async def _stands_alone(self, url: str) -> bool:
+        """Ask a server how it runs: HELLO says it, and no access list can forbid it."""
+        try:
+            said = await self._send(url, ("HELLO",), asking=False)
+        except redis.exceptions.ResponseError:
+            return False
+        return bool(said[said.index(b"mode") + 1] == b"standalone")
 
     def _ask_another(self, url: str) -> None:
         """Ask this server last where nothing is known."""
@@ -172,7 +197,7 @@ def _connect(url: str) -> Client:
         socket_keepalive=True,
     )
     # The raw answer is quicker to take apart than the dictionaries that the client would make of it.
-    for name in ("XREAD", "XREVRANGE", "CLUSTER SLOTS"):
+    for name in ("XREAD", "XREVRANGE", "CLUSTER SLOTS", "HELLO"):
         client.set_response_callback(name, _raw)
     return client
 

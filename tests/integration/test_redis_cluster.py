@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from urllib.parse import urlsplit
 
 import pytest
 import redis
@@ -11,6 +12,7 @@ from events.log import Appended
 from events.redis_log import RedisLog
 from events.redis_nodes import server_urls
 from ops.doctor import servers as doctor
+from ops.embedded.server import Server
 from ops.facts.gather import gather
 from runtime.clock import SystemClock
 from runtime.errors import Unreachable
@@ -22,6 +24,8 @@ from tests.redis_cluster import PRIMARIES, Cluster, running, wait
 
 pytestmark = pytest.mark.anyio
 
+NO_MAP = "no-map"
+RIGHTS = ("on", ">word", "~*", "+@all", "-cluster", "-info", "-hello")
 STREAMS = [f"ticks-kite-{number}" for number in range(1, 31)]
 
 
@@ -30,6 +34,16 @@ def own() -> Iterator[Cluster]:
     """Give a cluster of this test's own, whose nodes may be killed."""
     with servers.open_folder() as folder, running(folder, servers.TOOLS) as cluster:
         yield cluster
+
+
+@pytest.fixture
+def no_map(redis_cluster: Cluster) -> Iterator[str]:
+    """Give the name of a user who may not ask for the map, nor for anything of the kind."""
+    for node in range(PRIMARIES):
+        redis_cluster.ask(node, "ACL", "SETUSER", NO_MAP, *RIGHTS)
+    yield NO_MAP
+    for node in range(PRIMARIES):
+        redis_cluster.ask(node, "ACL", "DELUSER", NO_MAP)
 
 
 @pytest.fixture
@@ -206,6 +220,42 @@ async def test_a_database_number_that_a_cluster_does_not_have_is_told(cluster_ur
     log = RedisLog.connect(cluster_url.removesuffix("0") + "3")
     with pytest.raises(Unreachable, match="SELECT is not allowed in cluster mode"):
         await log.last(STREAMS[0])
+    await log.close()
+
+
+def as_user(url: str, name: str) -> str:
+    return url.replace(urlsplit(url).netloc.rpartition("@")[0], f"{name}:word")
+
+
+async def test_who_may_not_ask_for_the_map_is_told_so_and_never_given_half_a_list(
+    log: RedisLog, redis_cluster: Cluster, no_map: str
+) -> None:
+    url = as_user(redis_cluster.url, no_map)
+    limited = RedisLog.connect(url)
+    with pytest.raises(Unreachable, match=r"\+cluster\|slots"):
+        await limited.streams()
+    with pytest.raises(Unreachable, match=r"\+cluster\|slots"):
+        await redis_facts.look(url)
+    for stream in STREAMS:
+        assert await limited.append(stream, entries(1, 2), archived=0) == Appended(2), "by MOVED"
+    with pytest.raises(Unreachable, match=r"\+cluster\|slots"):
+        await limited.streams()
+    for node in range(PRIMARIES):
+        redis_cluster.ask(node, "ACL", "SETUSER", no_map, "+cluster|slots")
+    assert await limited.streams() == sorted(STREAMS) == await log.streams()
+    await limited.close()
+
+
+async def test_a_server_that_stands_alone_needs_no_right_to_ask_for_a_map(redis_server: Server) -> None:
+    url = servers.empty_redis(redis_server)
+    log = RedisLog.connect(as_user(url, NO_MAP))
+    with redis.Redis.from_url(url) as client:
+        client.execute_command("ACL SETUSER", NO_MAP, *RIGHTS)
+        try:
+            assert await log.append(STREAMS[0], entries(1, 2), archived=0) == Appended(2)
+            assert await log.streams() == STREAMS[:1]
+        finally:
+            client.execute_command("ACL DELUSER", NO_MAP)
     await log.close()
 
 
