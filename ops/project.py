@@ -6,20 +6,21 @@ is gone, keeps its pairs until its leases have run out (`sql.store.LEASE_SECONDS
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 
 import msgspec
 
 from events.archive import Archive
+from events.log import Log
 from events.reader import Reader
 from events.redis_log import RedisLog
 from ops import retention
 from ops.trace import Trace
-from projectors.catalogue import PROJECTIONS, chosen
+from projectors.catalogue import chosen
 from projectors.loop import ACQUIRE_SECONDS, BLOCK_MS, Loop
 from projectors.projector import Projection
-from projectors.sharing import Pair, share
+from projectors.sharing import share
 from projectors.ticks import TICKS
 from runtime.clock import SystemClock
 from runtime.complaints import Complaints
@@ -29,13 +30,46 @@ from runtime.log import get
 from runtime.metrics import PROJECTOR_LAG, PROJECTOR_N
 from runtime.settings import Settings
 from sql.store import Store
-from sql.workers import ALIVE_SECONDS, Roll
+from sql.workers import ALIVE_SECONDS, Pair, Roll
 
 LOOK_SECONDS = 1.0  # a new stream's rows are there within this of its first event
+ARCHIVE_LOOK_SECONDS = 5.0  # a stream that only the archive has is an old one, or Redis was emptied
 MOVE_SECONDS = 2 * LOOK_SECONDS + BLOCK_MS / 1000 + ACQUIRE_SECONDS  # one looks and lets go, one looks and takes
 assert LOOK_SECONDS * 3 < ALIVE_SECONDS, "a worker that is late for a call or two still counts"
 
 _log = get("project")
+
+
+class Streams:
+    """The names of the streams that this process sees; what is known stays known while a store does not answer."""
+
+    def __init__(self, log: Log, archive: Archive) -> None:
+        """Begin with none."""
+        self._log, self._archive = log, archive
+        self._near, self._far = frozenset[str](), frozenset[str]()
+        self._complaints = Complaints(_log)
+
+    async def names(self) -> frozenset[str]:
+        """Give those of Redis now, and those of the archive when it was looked at last."""
+        try:
+            self._near = frozenset(await self._log.streams())
+            self._complaints.heal("project.waits_for_redis")
+        except Unreachable as error:
+            self._say("project.waits_for_redis", error)
+        return self._near | self._far
+
+    async def follow_archive(self, stop: Stop) -> None:
+        """Look at the archive until the stop: it may be slow or away, and Redis has all streams that are alive."""
+        while not stop.is_set():
+            try:
+                self._far = frozenset(await stop.cut(self._archive.streams()) or self._far)
+                self._complaints.heal("project.waits_for_archive")
+            except Unreachable as error:
+                self._say("project.waits_for_archive", error)
+            await stop.pause(ARCHIVE_LOOK_SECONDS)
+
+    def _say(self, event: str, error: Unreachable) -> None:
+        self._complaints.say(event, wanted=error.wanted, found=error.found, remedy=error.remedy)
 
 
 class Running(msgspec.Struct):
@@ -52,17 +86,18 @@ class Worker:
     def __init__(
         self,
         roll: Roll,
-        reader: Reader,
-        projections: Mapping[str, Projection],
+        streams: Streams,
+        projections: Sequence[Projection],
         begin: Callable[[Projection, str, Stop], Loop],
         watch: Callable[[Loop], Coroutine[None, None, None]] | None = None,
     ) -> None:
         """Begin with nothing.
 
-        roll: where the workers are heard of. reader: for the names of the streams. projections: all there are, also
-        those that only others run. begin: makes the loop of a pair, that ends with its own stop. watch: follows it.
+        roll: where the workers are heard of. begin: makes the loop of a pair, that ends with its own stop. watch:
+        follows it.
         """
-        self._roll, self._reader, self._projections = roll, reader, projections
+        self._roll, self._streams = roll, streams
+        self._projections = {each.name: each for each in projections}
         self._begin, self._watch = begin, watch
         self._running: dict[Pair, Running] = {}
         self._complaints = Complaints(_log)
@@ -89,22 +124,21 @@ class Worker:
 
     async def _mine(self) -> set[Pair] | None:
         """Give the pairs of this worker; None where it cannot be told, so that all stays as it is."""
-        try:
-            streams = await self._reader.streams()
-            called = await self._roll.call()
-        except Unreachable as error:
-            await self._roll.close()
-            self._complaints.say("project.waits", wanted=error.wanted, found=error.found, remedy=error.remedy)
-            return None
-        self._complaints.heal("project.waits")
-        weights = {
+        streams = await self._streams.names()
+        able = {
             (name, stream): each.weight
             for name, each in self._projections.items()
             for stream in streams
             if each.wants(stream)
         }
-        given = share(weights, called.projectors, called.holders)
-        return {pair for pair, worker in given.items() if worker == self._roll.worker}
+        try:
+            called = await self._roll.call(able)
+        except Unreachable as error:
+            await self._roll.close()
+            self._complaints.say("project.waits", wanted=error.wanted, found=error.found, remedy=error.remedy)
+            return None
+        self._complaints.heal("project.waits")
+        return {pair for pair, worker in share(called.able, called.holders).items() if worker == self._roll.worker}
 
     def _start(self, pair: Pair, tasks: asyncio.TaskGroup) -> None:
         projector, stream = pair
@@ -124,7 +158,7 @@ class Worker:
 
 async def run(settings: Settings, stop: Stop, names: Sequence[str], trace: Path | None = None) -> None:
     """Run projectors by these names, all for none, until the stop. trace: a file for the times of all commits."""
-    runs = [each.name for each in chosen(names)]
+    projections = chosen(names)
     if settings.redis_url is None or settings.database_url is None:
         raise SettingError("REDIS_URL and DATABASE_URL", "one is not set", "run bahi up, or set both")
     database_url, log, archive = settings.database_url, RedisLog.connect(settings.redis_url), Archive.at(settings)
@@ -134,9 +168,11 @@ async def run(settings: Settings, stop: Stop, names: Sequence[str], trace: Path 
         return Loop(projection, stream, Store(database_url), Reader(log, archive), SystemClock(), log, own)
 
     watch = tracing.follow if tracing else None
-    worker = Worker(Roll(database_url, runs), Reader(log, archive), PROJECTIONS, begin, watch)
+    streams = Streams(log, archive)
+    worker = Worker(Roll(database_url), streams, projections, begin, watch)
     async with asyncio.TaskGroup() as tasks:
-        if TICKS.name in runs:
+        tasks.create_task(streams.follow_archive(stop))
+        if TICKS in projections:
             tasks.create_task(retention.run(database_url, settings.tick_retention_days, stop))
         await worker.run(stop, tasks)
     if tracing:

@@ -182,7 +182,9 @@ class Loop:
         What the states do with errors is up to the caller: LeaseLost, Halt, Unreachable.
         """
         self._log.info("projector.holds", epoch=lease.epoch, n=lease.n)
-        await self._look_back(lease)
+        if not await self._look_back(lease):  # the sign that a database went back is left for the next owner
+            await self._store.release(lease)
+            return
         self._renewed_at = self._clock.monotonic()
         while not self._stop.is_set():
             self._oldest_ns, self._lost = 0, []
@@ -198,15 +200,19 @@ class Loop:
             await self._marks.mark(self.stream, self.projection.name, lease.n)
         await self._store.release(lease)
 
-    async def _look_back(self, lease: Lease) -> None:
-        """Before any work, see whether the database went back; without Redis there is nothing to do anyway."""
+    async def _look_back(self, lease: Lease) -> bool:
+        """Before any work, see whether the database went back; without Redis there is nothing to do anyway.
+
+        Give whether it could be seen before the stop.
+        """
         while not self._stop.is_set():
             try:
                 await look_back(self._store, self._marks, lease, self.progress.n, self._clock.now_ns())
-                return
+                return True
             except Unreachable as error:
                 self._wait_for(error)
                 await self._stop.pause(ACQUIRE_SECONDS)
+        return False
 
     async def _carry(self, lease: Lease, projector: Projector) -> None:
         """HOLDING and ISOLATING: read, absorb, commit, until the stop. Raises BadEvent."""

@@ -1,33 +1,37 @@
 """Who runs which pair (projector, stream): every worker works it out for itself, and from the same roll the same.
 
-Nobody is asked and nobody decides. A pair stays with who holds it as long as that is fair, so that little moves; what
-nobody holds goes to who has least to do; then pairs go from the busy to the idle while that makes the busier one's load
-smaller. While two workers see different rolls for a moment a pair has two takers or none: the lease lets one of them
-have it, and the next look mends it.
+Nobody is asked and nobody decides. Each worker tells on the roll what it could run, so that all reckon with the same
+pairs, also where one sees a stream that another does not, or is of another version. A pair stays with who holds it as
+long as that is fair, so that little moves; what nobody holds goes to who has least to do; then pairs go from the busy
+to the idle while that makes the busier one's load smaller. While two workers see different rolls for a moment a pair
+has two takers or none: the lease lets one of them have it, and the next look mends it.
 """
 
 from collections.abc import Iterable, Mapping
 
-Pair = tuple[str, str]  # projector, stream
+from sql.workers import Pair
 
 
-def share(
-    weights: Mapping[Pair, int], projectors: Mapping[str, frozenset[str]], holders: Mapping[Pair, str]
-) -> dict[Pair, str]:
-    """Give the worker of each pair; a pair whose projector nobody runs has none.
+def share(able: Mapping[str, Mapping[Pair, int]], holders: Mapping[Pair, str]) -> dict[Pair, str]:
+    """Give the worker of each pair.
 
-    weights: of each pair, how much work it is compared with others. projectors: what each living worker runs.
-    holders: who held each pair last, whether it is alive or not.
+    able: what each living worker could run, with how much work a pair is compared with others. holders: who held each
+    pair last, whether it is alive or not.
     """
-    able = {pair: sorted(worker for worker, runs in projectors.items() if pair[0] in runs) for pair in weights}
-    heavy_first = sorted((pair for pair in weights if able[pair]), key=lambda pair: (-weights[pair], pair))
-    given = {pair: holders[pair] for pair in heavy_first if holders.get(pair) in able[pair]}
-    loads = {worker: sum(weights[pair] for pair in given if given[pair] == worker) for worker in projectors}
+    takers: dict[Pair, list[str]] = {}
+    weights: dict[Pair, int] = {}
+    for worker in sorted(able):
+        for pair, weight in able[worker].items():
+            takers.setdefault(pair, []).append(worker)
+            weights[pair] = max(weight, weights.get(pair, 0))
+    heavy_first = sorted(takers, key=lambda pair: (-weights[pair], pair))
+    given = {pair: holders[pair] for pair in heavy_first if holders.get(pair) in takers[pair]}
+    loads = {worker: sum(weights[pair] for pair in given if given[pair] == worker) for worker in able}
     for pair in heavy_first:
         if pair not in given:
-            given[pair] = _idlest(able[pair], loads)
+            given[pair] = _idlest(takers[pair], loads)
             loads[given[pair]] += weights[pair]
-    while (move := _next_move(heavy_first, weights, able, given, loads)) is not None:
+    while (move := _next_move(heavy_first, weights, takers, given, loads)) is not None:
         pair, taker = move
         loads[given[pair]] -= weights[pair]
         loads[taker] += weights[pair]
@@ -42,7 +46,7 @@ def _idlest(workers: Iterable[str], loads: Mapping[str, int]) -> str:
 def _next_move(
     pairs: list[Pair],
     weights: Mapping[Pair, int],
-    able: Mapping[Pair, list[str]],
+    takers: Mapping[Pair, list[str]],
     given: Mapping[Pair, str],
     loads: Mapping[str, int],
 ) -> tuple[Pair, str] | None:
@@ -51,7 +55,7 @@ def _next_move(
     It ends: the sum of the squares of all loads falls with each move.
     """
     for pair in pairs:
-        taker = _idlest(able[pair], loads)
+        taker = _idlest(takers[pair], loads)
         if loads[given[pair]] - loads[taker] > weights[pair]:
             return pair, taker
     return None

@@ -1,14 +1,17 @@
 """Who holds something: a name that tells the machine, the process, and which of its stores.
 
-host:pid:start:mark    an owner, also the name of its session; host:pid:start is the worker, the process it is of
+    host:pid:start:mark    an owner, also the name of its session; host:pid:start is the worker, the process it is of
+
+A host is where a process number means one process: two containers may have one name, and each has numbers of its own.
 """
 
 import itertools
 import os
 import socket
+import zlib
 from pathlib import Path
 
-HOST_CHARACTERS_MAX = 30  # an owner is the name of its session, and PostgreSQL keeps 63 characters of one
+NAME_CHARACTERS_MAX = 20  # an owner is the name of its session, and PostgreSQL keeps 63 characters of one
 _marks = itertools.count(1)
 
 
@@ -36,7 +39,24 @@ def lives(owner: str | None) -> bool | None:
 
 
 def _host() -> str:
-    return socket.gethostname()[:HOST_CHARACTERS_MAX]
+    """Give the begin of the host's name, and a checksum of all of it, the kernel's start and the space of its pids."""
+    name = socket.gethostname()
+    whole = f"{name} {_boot()} {_space()}"
+    return f"{name[:NAME_CHARACTERS_MAX]}-{zlib.crc32(whole.encode()):08x}"
+
+
+def _boot() -> str:
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+    except OSError:
+        return ""
+
+
+def _space() -> str:
+    try:
+        return str(Path("/proc/self/ns/pid").readlink())  # a name, such as pid:[4026531836]
+    except OSError:
+        return ""
 
 
 def _started(pid: int) -> str:

@@ -760,11 +760,13 @@ PARTITION BY RANGE ("time");
 
 CREATE TABLE public.workers (
     worker text NOT NULL,
-    projectors text[] NOT NULL,
+    pairs jsonb NOT NULL,
     alive_until timestamp with time zone NOT NULL
 );
 
-COMMENT ON TABLE public.workers IS 'The processes that run projectors, which ones, and until when each counts as alive.';
+COMMENT ON TABLE public.workers IS 'The processes that run projectors, what each of them could run, and until when it counts as alive.';
+
+COMMENT ON COLUMN public.workers.pairs IS 'Arrays of projector, stream and weight: what this process knows and sees.';
 
 ALTER TABLE ONLY public.bahi_migrations
     ADD CONSTRAINT bahi_migrations_pkey PRIMARY KEY (number);

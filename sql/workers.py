@@ -1,11 +1,12 @@
-"""The roll of those who run projectors: each says that it lives, and hears who else does and who holds what.
+"""The roll of those who run projectors: each says that it lives and what it could run, and hears of the others.
 
 It decides nothing about rows: leases and epochs (`sql.store`) keep two owners apart, whatever the roll says.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import msgspec
+from psycopg.types.json import Jsonb
 
 from sql.owner import lives, worker, worker_of
 from sql.pool import Connection, connect, reaching
@@ -18,33 +19,38 @@ Pair = tuple[str, str]  # projector, stream
 
 
 class Called(msgspec.Struct, frozen=True):
-    """Who is there: the projectors of each worker, and which worker held each pair last."""
+    """Who is there: what each worker could run with the weight of each pair, and which worker held each pair last."""
 
-    projectors: Mapping[str, frozenset[str]]
+    able: Mapping[str, Mapping[Pair, int]]
     holders: Mapping[Pair, str]
 
 
 class Roll:
     """One worker's place on the roll."""
 
-    def __init__(self, database_url: str, projectors: Sequence[str]) -> None:
-        """Name the projectors that this process runs; nothing is opened before the first call."""
+    def __init__(self, database_url: str) -> None:
+        """Name the database; nothing is opened before the first call."""
         self.worker = worker()
-        self._database_url, self._projectors = database_url, list(projectors)
+        self._database_url = database_url
         self._connection: Connection | None = None
 
-    async def call(self) -> Called:
-        """Say that this worker lives, and hear of the others. Raises Unreachable."""
+    async def call(self, able: Mapping[Pair, int]) -> Called:
+        """Say that this worker lives and what it could run, and hear of the others. Raises Unreachable."""
         async with reaching("the roll of the workers"):
             connection = await self._connected()
-            mine = {"worker": self.worker, "projectors": self._projectors, "alive_seconds": ALIVE_SECONDS}
+            pairs = Jsonb([[*pair, weight] for pair, weight in sorted(able.items())])
+            mine = {"worker": self.worker, "pairs": pairs, "alive_seconds": ALIVE_SECONDS}
             await connection.execute(statements["answer_call"], mine)
             await connection.execute(statements["forget_workers"], {"kept_seconds": KEPT_SECONDS})
             alive = await (await connection.execute(statements["read_workers"])).fetchall()
-            pairs = await (await connection.execute(statements["read_checkpoints"])).fetchall()
+            held = await (await connection.execute(statements["read_checkpoints"])).fetchall()
         return Called(
-            {row["worker"]: frozenset(row["projectors"]) for row in alive if lives(row["worker"]) is not False},
-            {(row["projector"], row["stream"]): worker_of(row["owner"]) for row in pairs if row["owner"]},
+            {
+                row["worker"]: {(projector, stream): weight for projector, stream, weight in row["pairs"]}
+                for row in alive
+                if lives(row["worker"]) is not False
+            },
+            {(row["projector"], row["stream"]): worker_of(row["owner"]) for row in held if row["owner"]},
         )
 
     async def leave(self) -> None:

@@ -2,7 +2,8 @@
 
 create table workers (
     worker      text        primary key,
-    projectors  text[]      not null,
+    pairs       jsonb       not null,
     alive_until timestamptz not null
 );
-comment on table workers is 'The processes that run projectors, which ones, and until when each counts as alive.';
+comment on table workers is 'The processes that run projectors, what each of them could run, and until when it counts as alive.';
+comment on column workers.pairs is 'Arrays of projector, stream and weight: what this process knows and sees.';

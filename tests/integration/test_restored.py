@@ -7,12 +7,16 @@ import msgspec
 import psycopg
 import pytest
 
+from events.archive import Archive
 from events.messages import Takeover
+from events.reader import Reader
+from events.redis_log import RedisLog
 from ops import restored
 from ops.doctor import projections
 from ops.facts.gather import gather
 from ops.restored import ToRebuild
 from ops.verify import audit
+from projectors.loop import Loop
 from projectors.ticks import TICKS
 from runtime.clock import SystemClock
 from runtime.errors import LeaseLost, Unreachable
@@ -133,6 +137,33 @@ async def test_projectors_notice_say_so_and_catch_up(
     assert report.stored == 180
     (raised,) = projections.raised(await gather(ready, SystemClock()))
     assert "went back, or was restored" in raised.found
+
+
+class Hasty(Store):
+    """A store whose loop is asked to stop while it waits for the lease."""
+
+    stop: Stop
+
+    async def acquire(self, projector: str, stream: str) -> Lease | None:
+        lease = await super().acquire(projector, stream)
+        self.stop.set()
+        return lease
+
+
+async def test_the_sign_is_left_for_the_next_owner_where_there_was_no_time_to_look(
+    ready: Settings, log: SmallLog, backup: Backup, database_url: str
+) -> None:
+    backup.take()
+    await log.receive(*market(30, 30))
+    await log.project()
+    backup.restore()
+    store, stop, near = Hasty(database_url), Stop(), RedisLog.connect(str(ready.redis_url))
+    store.stop = stop
+    reader = Reader(near, Archive.at(ready))
+    await insist(Loop(TICKS, STREAM, store, reader, SystemClock(), near, stop).run)
+    await near.close()
+    assert await wrong(ready) == ["bahi restored"] * 3
+    assert max(await epochs(database_url)) < LONG_AGO_EPOCH
 
 
 async def test_an_empty_database_alarms_nobody_and_gets_epochs_of_its_own(
