@@ -5,25 +5,25 @@ compared with the log from outside, by the one process that has both before it a
 anyway. Once a second what costs a few short questions (invariant 8 wants its alarm after five), four times a minute
 what costs more: the archive's listing, disks, what is parked.
 
-What cannot be asked is not shown: the metric of its server is 0 then, and nothing is shown as it was before.
+What cannot be asked is not shown: the metric of its server is 0 then, and nothing is shown as it was before. Each look
+that came to its end leaves its time, so that a look that hangs or fails shows as well.
 """
 
 import asyncio
-import shutil
 from collections.abc import Iterator
-from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from typing import Literal, get_args
 
 import msgspec
 from prometheus_client import Gauge
 
+from api.disks import Disks
 from api.tables import Tables
-from events import codec, redis_facts, standing
+from events import codec, redis_facts
 from events.archive import Archive
 from events.log import Log
 from runtime import calendar, metrics
 from runtime.clock import NS_PER_SECOND, Clock
-from runtime.errors import BahiError, SettingError, SpoolMismatch, Unreachable
+from runtime.errors import BahiError, SettingError, Unreachable
 from runtime.log import get
 from runtime.settings import Settings
 
@@ -33,6 +33,7 @@ ARCHIVE_SECONDS_MAX = 5.0  # an archive that needs longer is one that does not a
 
 Labels = tuple[str, ...]  # their values
 Values = dict[Labels, float]
+Look = Literal["positions", "stores", "disks"]
 _log = get("observer")
 
 
@@ -77,12 +78,20 @@ class Observer:
         """Take the log's two ends, an archive of its own."""
         self._settings, self._clock, self._tables = settings, clock, tables
         self._near, self._far = near, far
+        self._disks = Disks(settings)
         self._shown: dict[Gauge, set[Labels]] = {}
         self._stood: dict[Labels, tuple[int, float]] = {}  # where each pair stands, and since when
         self._archived: dict[str, int] = {}
 
     async def run(self) -> None:
         """Look for ever."""
+        for each in get_args(Look):
+            self._looked(each)  # from here on its age tells that it never came
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._watch_disks())  # apart: a disk that hangs blinds nobody to the rest
+            tasks.create_task(self._watch_stores())
+
+    async def _watch_stores(self) -> None:
         far_at = -FAR_SECONDS
         while True:
             try:
@@ -100,12 +109,13 @@ class Observer:
         self._show(metrics.MARKET_OPEN, dict(_open_markets(now_ns)))
         checkpoints = await self._checkpoints()  # before the log's ends, so that none seems to be ahead of them
         lasts = await self._lasts()
-        self._show(metrics.STREAM_LAST_N, {(stream,): n for stream, n in lasts.items()})
+        self._show(metrics.STREAM_LAST_N, {(stream,): n for stream, n in (lasts or {}).items()})
         seen = _Seen()
         for each in checkpoints:
-            pair, last = (each.projector, each.stream), lasts.get(each.stream)
+            pair = (each.projector, each.stream)
             seen.n[pair] = each.n
-            if last is not None:
+            if lasts is not None:
+                last = lasts.get(each.stream, 0)  # a stream that nobody has is short of all its events
                 seen.behind[pair], seen.ahead[pair] = max(0, last - each.n), max(0, each.n - last)
                 seen.seconds[pair] = await self._age(each.stream, each.n, now_ns) if last > each.n else 0.0
                 seen.still[pair] = self._still(pair, each.n, is_behind=last > each.n)
@@ -114,14 +124,24 @@ class Observer:
         self._show(metrics.CHECKPOINT_LAG_SECONDS, seen.seconds)
         self._show(metrics.CHECKPOINT_STILL_SECONDS, seen.still)
         self._show(metrics.CHECKPOINT_AHEAD_EVENTS, seen.ahead)
+        self._looked("positions")
 
     async def look_far(self) -> None:
-        """Look at what changes slowly or costs more: archive, tables, servers, disks."""
+        """Look at what changes slowly or costs more: archive, tables, servers."""
         now_ns = self._clock.now_ns()
         await self._look_at_archive(now_ns)
         await self._look_at_tables()
         await self._look_at_redis()
-        await asyncio.to_thread(self._look_at_disks)
+        self._looked("stores")
+
+    async def look_at_disks(self) -> None:
+        """Look at the disks and at what lies beside the spools; it takes a while where one does not answer."""
+        seen = await self._disks.look()
+        self._show(metrics.DISK_FREE_BYTES, {(place,): room.free for place, room in seen.room.items()})
+        self._show(metrics.DISK_BYTES, {(place,): room.total for place, room in seen.room.items()})
+        self._show(metrics.WRITER_STANDING, seen.standings)
+        if seen.is_whole:
+            self._looked("disks")
 
     async def _checkpoints(self) -> list[Checkpoint]:
         try:
@@ -132,14 +152,14 @@ class Observer:
         metrics.SERVER_UP.labels("postgresql").set(1)
         return found
 
-    async def _lasts(self) -> dict[str, int]:
-        """Give the last n of each stream; none while Redis does not answer."""
+    async def _lasts(self) -> dict[str, int] | None:
+        """Give the last n of each stream that Redis or the archive has; None while Redis does not answer."""
         try:
             names = {*await self._near.streams(), *self._archived}
             lasts = {name: max((await self._near.last(name))[0], self._archived.get(name, 0)) for name in sorted(names)}
         except Unreachable:
             metrics.SERVER_UP.labels("redis").set(0)
-            return {}
+            return None
         metrics.SERVER_UP.labels("redis").set(1)
         return lasts
 
@@ -159,14 +179,14 @@ class Observer:
         try:
             async with asyncio.timeout(ARCHIVE_SECONDS_MAX):
                 self._archived = {name: await self._far.last(name) for name in await self._far.streams()}
-            lasts = await self._lasts()
+            lasts = await self._lasts() or {}
             ages: Values = {
                 (stream,): await self._age(stream, self._archived.get(stream, 0), now_ns)
                 for stream in lasts
                 if lasts[stream] > self._archived.get(stream, 0)
             }
             whole: Values = {(stream,): 0.0 for stream in lasts}
-        except (TimeoutError, BahiError) as error:
+        except (OSError, BahiError) as error:  # also of the time that is over
             _log.debug("observer.saw_no_archive", found=str(error))
             metrics.SERVER_UP.labels("archive").set(0)
             return
@@ -192,12 +212,13 @@ class Observer:
         metrics.REDIS_MEMORY_LIMIT_BYTES.set(found.memory_bytes_max)
         metrics.REDIS_EVICTS.set(found.policy != "noeviction")
 
-    def _look_at_disks(self) -> None:
-        for name, folder in _places(self._settings):
-            usage = shutil.disk_usage(next(path for path in (folder, *folder.parents) if path.exists()))
-            metrics.DISK_FREE_BYTES.labels(name).set(usage.free)
-            metrics.DISK_BYTES.labels(name).set(usage.total)
-        self._show(metrics.WRITER_STANDING, dict(_standings(self._settings.bahi_data_dir / "spool")))
+    async def _watch_disks(self) -> None:
+        while True:
+            await self.look_at_disks()
+            await asyncio.sleep(FAR_SECONDS)
+
+    def _looked(self, at: Look) -> None:
+        metrics.OBSERVER_LOOKED.labels(at).set(self._clock.now_ns() / NS_PER_SECOND)
 
     def _show(self, gauge: Gauge, values: Values) -> None:
         """Show these values and no others; one that stays is never away in between."""
@@ -214,21 +235,3 @@ def _open_markets(now_ns: int) -> Iterator[tuple[Labels, float]]:
             yield (exchange,), calendar.is_open(exchange, now_ns)
         except SettingError:
             continue  # a year that the calendar does not cover: neither open nor closed, and an alert of its own
-
-
-def _places(settings: Settings) -> Iterator[tuple[str, Path]]:
-    yield "data", settings.bahi_data_dir
-    archive = urlsplit(settings.archive_url)
-    if archive.scheme == "file":
-        yield "archive", Path(unquote(archive.path))
-
-
-def _standings(spools: Path) -> Iterator[tuple[Labels, float]]:
-    """Give what the writers' folders remember of refusals and takeovers."""
-    for folder in sorted(each for each in spools.iterdir() if each.is_dir()) if spools.is_dir() else []:
-        try:
-            found = standing.read(folder)
-        except (SpoolMismatch, Unreachable):
-            continue  # bahi doctor says which file that is
-        if found is not None:
-            yield (folder.name, found.state), 1

@@ -190,6 +190,11 @@ SERVER_UP = gauge(
     "1 while the server (postgresql, redis, archive) answers the API; what is seen of it is not shown meanwhile",
     "server",
 )
+OBSERVER_LOOKED = gauge(
+    "bahi_observer_looked_timestamp_seconds",
+    "When the API last came to the end of a look (positions, stores, disks); older than a minute, what it shows is old",
+    "look",
+)
 MARKET_OPEN = gauge(
     "bahi_market_open",
     "1 while the exchange trades by the calendar, 0 also while its hours are not known; absent in a year that the "

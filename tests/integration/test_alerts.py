@@ -1,5 +1,6 @@
 """The alert rules: each is well made, has its runbook, keeps quiet while all is well, and fires when it should."""
 
+import os
 import re
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -12,6 +13,7 @@ import promql_parser
 import pytest
 import yaml
 
+from api.disks import Disks
 from api.observer import Observer
 from api.tables import Tables
 from events import standing
@@ -26,6 +28,7 @@ from tests import promql, servers
 from tests.entries import START_NS
 from tests.house.source import ROOT
 from tests.loops import ask
+from tests.patience import PATIENCE_SECONDS
 from tests.ports import free_port
 from tests.promql import Scrape
 from tests.small_log import SmallLog, market, small_log
@@ -130,6 +133,7 @@ class Room:
         """Look once at everything."""
         observer = await self.observer(settings, clock)
         await observer.look_far()
+        await observer.look_at_disks()
         await observer.look()
         return observer
 
@@ -303,6 +307,10 @@ async def api_is_down(room: Room) -> None:
     room.is_up = False
 
 
+async def nobody_looks(room: Room) -> None:
+    room.clock.advance(61)
+
+
 async def a_process_dies(room: Room) -> None:
     metrics.SUPERVISOR_RESTARTS.labels("ticks").inc(3)
 
@@ -343,6 +351,7 @@ TRIED: dict[str, Callable[[Room], Awaitable[None]]] = {
     "ParkedEvents": events_are_parked,
     "LostRows": rows_were_lost,
     "BahiDown": api_is_down,
+    "ObserverStill": nobody_looks,
     "ProcessRestarts": a_process_dies,
     "DiskFilling": disk_fills,
     "DiskFull": disk_is_full,
@@ -392,6 +401,40 @@ async def test_disks_are_measured(room: Room) -> None:
         assert 0 < metrics.DISK_FREE_BYTES.labels(place)._value.get() <= total
 
 
+def disks_fire(room: Room) -> bool:
+    room.clock.advance(61)
+    return (("look", "disks"),) in promql.fires(RULES["ObserverStill"]["expr"], room.scrape(), room.scrape())
+
+
+async def test_a_disk_that_hangs_blinds_nobody_to_the_rest(room: Room) -> None:
+    observer = await room.seen()
+    observer._disks = Disks(room.settings, seconds_max=0.05)
+    os.mkfifo(room.log.spool / standing.NAME)  # whoever reads it waits until somebody writes
+    for _ in range(2):
+        assert disks_fire(room)
+        await observer.look_at_disks()
+        assert shown(room, "bahi_disk_free_bytes")
+    assert disks_fire(room), "such a look does not count"
+    kept = observer._disks._sent["spool"]
+    assert kept.is_alive()
+    (room.log.spool / standing.NAME).write_bytes(b"")
+    kept.join(PATIENCE_SECONDS)
+    (room.log.spool / standing.NAME).unlink()
+    observer._disks = Disks(room.settings)
+    assert disks_fire(room)
+    await observer.look_at_disks()
+    assert not promql.fires(RULES["ObserverStill"]["expr"], room.scrape(), room.scrape()).get((("look", "disks"),))
+
+
+async def test_a_folder_that_cannot_be_asked_ends_nothing(room: Room) -> None:
+    place = (room.settings.bahi_data_dir / ("x" * 300)).as_uri()  # longer than a name may be
+    observer = await room.observer(msgspec.structs.replace(room.settings, archive_url=place))
+    await observer.look_at_disks()
+    assert any(("place", "data") in labels for labels in shown(room, "bahi_disk_bytes"))
+    await observer.look_far()
+    assert promql.fires(RULES["ArchiveAway"]["expr"], room.scrape(), room.scrape())
+
+
 async def test_what_is_mended_is_not_shown_any_more(room: Room) -> None:
     await room.ask(PARKED)
     standing.refused(room.log.spool, "another content", START_NS)
@@ -401,10 +444,12 @@ async def test_what_is_mended_is_not_shown_any_more(room: Room) -> None:
     assert promql.fires("bahi_parked_events > 0", room.scrape(), room.scrape())
     await room.ask(SET_ASIDE)
     await observer.look_far()
+    await observer.look_at_disks()
     assert not promql.fires("bahi_parked_events > 0", room.scrape(), room.scrape())
     await room.ask("delete from parked_events")
     (room.log.spool / standing.NAME).unlink()
     await observer.look_far()
+    await observer.look_at_disks()
     assert not shown(room, "bahi_parked_events")
     assert not shown(room, "bahi_writer_standing")
 
@@ -419,10 +464,20 @@ async def test_a_projector_that_moves_does_not_stand_still(room: Room) -> None:
         assert set(shown(room, "bahi_checkpoint_still_seconds").values()) == {0.0}
 
 
+async def test_a_log_that_is_gone_altogether_is_short(room: Room) -> None:
+    rule = RULES["LogShort"]["expr"]
+    assert not promql.fires(rule, room.scrape(), room.scrape())
+    with servers.redis_client(room.settings.redis_url or "") as client:
+        client.delete(room.log.stream)  # nothing is archived: nobody has this stream any more
+    await room.seen()
+    assert promql.fires(rule, room.scrape(), room.scrape())
+
+
 async def test_what_cannot_be_asked_is_not_shown_as_it_was(room: Room) -> None:
     observer = await room.seen()
     observer._near = RedisLog.connect(f"redis://127.0.0.1:{free_port()}")
     await observer.look()
     assert not shown(room, "bahi_checkpoint_lag_events")
+    assert not shown(room, "bahi_checkpoint_ahead_events")
     assert shown(room, "bahi_checkpoint_n")
     await observer._near.close()

@@ -61,7 +61,7 @@ class Truth:
                 n = found.n if found else 0
                 if not found or n >= last or self._stood.get(name) != n:
                     self.still_since[name] = now
-                if not found or n <= last or not last:
+                if not found or n <= last:
                     self.ahead_since[name] = now
                 self._stood[name] = n
             await pause(TRUTH_SECONDS)
