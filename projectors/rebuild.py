@@ -163,7 +163,8 @@ class Rebuild:
     async def _streams(self, site: Site) -> dict[str, int]:
         """Give the streams, and how far the live projector has come with each."""
         live = await site.projected()
-        known = {*await self._reader.streams(), *(stream for stream, n in live.items() if n)}
+        # Those that are begun, too: a Redis that forgot does not know them, and they are swapped with the others.
+        known = {*await self._reader.streams(), *(stream for stream, n in live.items() if n), *await site.begun()}
         return {stream: live.get(stream, 0) for stream in sorted(known) if self._plan.projection.wants(stream)}
 
     async def _build(self, site: Site, building: Building) -> None:

@@ -124,6 +124,11 @@ class Site(Beside):
         """Give the streams of the live projector, and how far it has come."""
         return {row["stream"]: row["n"] for row in await self._rows("projected_streams", {"projector": self.projector})}
 
+    async def begun(self) -> list[str]:
+        """Give the streams of which the site has positions."""
+        async with self.looking() as ask:
+            return [row["stream"] for row in await ask("projected_streams", {"projector": self.projector})]
+
     async def seize(self, stream: str) -> Lease:
         """Take a stream from the live projector: what it has not committed by now it never will."""
         await self._rows("add_checkpoint", self._pair(stream))

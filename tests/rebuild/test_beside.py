@@ -288,6 +288,16 @@ async def test_what_is_past_retention_is_neither_loaded_nor_compared(desk: Desk,
     assert not live or after == before
 
 
+async def test_a_redis_that_forgets_meanwhile_takes_no_stream_out_of_the_swap(desk: Desk) -> None:
+    await desk.write(events(1, 100))
+    watcher = Remembering()
+    watcher.at["comparing"] = desk.log._entries.clear
+    assert (await rebuild(desk, GAPS, watcher)).swapped
+    assert watcher.asked == []
+    (row,) = await ask(desk.database_url, "select n from projection_checkpoints where projector = 'gaps'")
+    assert row["n"] == 100
+
+
 async def test_a_stream_that_comes_while_the_others_are_compared_is_no_difference(desk: Desk) -> None:
     await desk.project(TICKS, events(1, 100))
     watcher, moment = Remembering(), "moved, comparing"

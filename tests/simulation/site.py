@@ -151,6 +151,12 @@ class SimulatedSite:
 
         return await self._ask("projected", work)
 
+    async def begun(self) -> list[str]:
+        async def work() -> list[str]:
+            return [stream for _, stream in self._tables.checkpoints_of(self.schema)]
+
+        return await self._ask("begun", work)
+
     async def seize(self, stream: str) -> Lease:
         pair, tables, session = (self.projector, stream), self._tables, self._open()
 
