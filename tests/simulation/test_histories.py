@@ -62,7 +62,7 @@ SMALLEST = {
     "a read without the density check": 0,
     "a repeat accepted without comparing": 186,
     "a hole passed without a tombstone": 452,
-    "a swap outside the transaction": 1434,
+    "a swap outside the transaction": 976,
     "no alarm for who stands still": 1079,
 }
 
