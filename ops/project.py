@@ -1,8 +1,8 @@
 """`bahi project`: a loop for each pair (projector, stream) that falls to this process, of all that run projectors.
 
 Any number of processes share out the pairs (`projectors.sharing`); streams that come later are shared out too. A pair
-moves within MOVE_SECONDS when a process starts, ends or is killed on this machine. One that freezes, or whose machine
-is gone, keeps its pairs until its leases have run out (`sql.store.LEASE_SECONDS`).
+moves within two looks and the end of a read when a process starts, ends or is killed on this machine. One that freezes,
+or whose machine is gone, keeps its pairs until its leases have run out (`sql.store.LEASE_SECONDS`).
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from events.redis_log import RedisLog
 from ops import retention
 from ops.trace import Trace
 from projectors.catalogue import chosen
-from projectors.loop import ACQUIRE_SECONDS, BLOCK_MS, Loop
+from projectors.loop import Loop
 from projectors.projector import Projection
 from projectors.sharing import share
 from projectors.ticks import TICKS
@@ -34,7 +34,6 @@ from sql.workers import ALIVE_SECONDS, Pair, Roll
 
 LOOK_SECONDS = 1.0  # a new stream's rows are there within this of its first event
 ARCHIVE_LOOK_SECONDS = 5.0  # a stream that only the archive has is an old one, or Redis was emptied
-MOVE_SECONDS = 2 * LOOK_SECONDS + BLOCK_MS / 1000 + ACQUIRE_SECONDS  # one looks and lets go, one looks and takes
 assert LOOK_SECONDS * 3 < ALIVE_SECONDS, "a worker that is late for a call or two still counts"
 
 _log = get("project")

@@ -43,13 +43,3 @@ async def raise_all(database_url: str, pairs: Sequence[tuple[str, str]], now_ns:
             return await (await connection.execute(statements["raise_all_far"], {"now_us": now_ns // 1000})).fetchall()
     finally:
         await connection.close()
-
-
-async def standings(database_url: str) -> list[dict[str, Any]]:
-    """Give all pairs: projector, stream, n, epoch, owner, held. Raises Unreachable."""
-    connection = await connect(database_url)
-    try:
-        async with reaching("the checkpoints"):
-            return await (await connection.execute(statements["read_checkpoints"])).fetchall()
-    finally:
-        await connection.close()

@@ -14,6 +14,7 @@ from events.archive import Archive
 from events.event import Recorded
 from events.memory_log import MemoryLog
 from events.reader import Reader
+from projectors.building import NoMarks
 from projectors.loop import Loop, State
 from projectors.projector import Projection
 from runtime.clock import Clock, ManualClock
@@ -21,17 +22,6 @@ from runtime.lifecycle import Stop
 from sql.store import Store
 from tests.frames import entry
 from tests.patience import PATIENCE_SECONDS
-
-
-class NoMarks:
-    """Where nobody looks at positions."""
-
-    async def mark(self, stream: str, projector: str, n: int) -> None:
-        """Show nothing."""
-
-    async def marked(self, stream: str) -> dict[str, int]:
-        """Give nothing."""
-        return {}
 
 
 class HastyClock(ManualClock):

@@ -21,6 +21,7 @@ from events.spool import spool_files
 from ops.verify import audit
 from ops.verify.report import Problem, Range, Report
 from producers.kite import dump as kite_dump
+from projectors.building import NoMarks
 from projectors.instruments import INSTRUMENTS
 from projectors.loop import Loop
 from runtime.lifecycle import Stop
@@ -29,7 +30,7 @@ from sql.store import Store
 from tests import servers
 from tests.entries import START_NS
 from tests.frames import SECOND_NS, Packet, entry, frame
-from tests.loops import HastyClock, NoMarks, Running
+from tests.loops import HastyClock, Running
 from tests.projectors.test_instruments import DAY_ONE, csv_of, log_of
 from tests.small_log import SmallLog, market, small_log
 

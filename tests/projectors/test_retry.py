@@ -11,6 +11,7 @@ import pytest
 from events.event import Recorded
 from events.messages import RETRIED, Message, Retry, SetAside, Tombstone
 from events.reader import Reader
+from projectors.building import NoMarks
 from projectors.candles import CANDLES
 from projectors.catalogue import PROJECTIONS
 from projectors.loop import Loop
@@ -22,7 +23,7 @@ from sql.store import Lease, Store
 from tests.blindness import Blindness, planted
 from tests.entries import START_NS
 from tests.frames import DAY_NS, INFY, RELIANCE, SECOND_NS, STREAM, Packet, entry, frame, recorded
-from tests.loops import Desk, HastyClock, NoMarks, Running, ask
+from tests.loops import Desk, HastyClock, Running, ask
 from tests.patience import PATIENCE_SECONDS
 from tests.projectors.test_loop import BAD_PRICE, refuse_bad_prices, stored, twice
 from tests.proxy import Fault, proxy

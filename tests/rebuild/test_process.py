@@ -18,6 +18,7 @@ from events.reader import Reader
 from events.redis_log import RedisLog
 from ops.embedded.server import Server
 from producers.kite import dump as kite_dump
+from projectors.building import NoMarks
 from projectors.catalogue import PROJECTIONS
 from projectors.loop import Loop
 from projectors.projector import Projection
@@ -27,7 +28,7 @@ from sql.store import Store
 from tests import servers
 from tests.entries import START_NS
 from tests.frames import STREAM, entry, recorded
-from tests.loops import HastyClock, NoMarks, Running, ask
+from tests.loops import HastyClock, Running, ask
 from tests.patience import PATIENCE_SECONDS
 from tests.projectors.test_instruments import DAY_ONE, csv_of, log_of
 from tests.rebuild.log import OTHER, events
