@@ -13,7 +13,7 @@ from ops.embedded.server import Server
 from runtime import settings as settings_module
 from runtime.settings import Settings
 from tests import buckets, ports, servers, shelves, timescale
-from tests.redis_cluster import Cluster, running
+from tests.redis_cluster import NO_DEATH_MS, Cluster, running
 
 # A slow machine is no defect: no example has a time limit, and none is refused because drawing it took long. Everybody
 # sees the same examples; `--hypothesis-profile=explore` draws new ones.
@@ -57,7 +57,7 @@ def redis_server() -> Iterator[Server]:
 @pytest.fixture(scope="session")
 def redis_cluster() -> Iterator[Cluster]:
     """Give this worker's Redis Cluster. Kill nodes of a cluster of your own, never of this one."""
-    with servers.open_folder() as folder, running(folder, servers.TOOLS) as cluster:
+    with servers.open_folder() as folder, running(folder, servers.TOOLS, NO_DEATH_MS) as cluster:
         yield cluster
 
 

@@ -26,12 +26,12 @@ from tests.ports import free_node_port
 
 SLOTS = 16_384
 PRIMARIES = 3
-NODE_TIMEOUT_MS = 1_500
+DEATH_MS = 1_500  # a node that is silent for so long is given up by the others
+NO_DEATH_MS = int(PATIENCE_SECONDS * 1000)  # where all nodes live on: one that a busy machine holds up is not dead
 PASSWORD = "a-password-of-all-nodes"
 CONFIG = f"""
 cluster-enabled yes
 cluster-config-file nodes.conf
-cluster-node-timeout {NODE_TIMEOUT_MS}
 cluster-require-full-coverage no
 masterauth {PASSWORD}
 """
@@ -52,8 +52,8 @@ class Everywhere(redis.RedisCluster):
 class Cluster:
     """The nodes, the first three primaries. `url` names the first alone: it tells of the others."""
 
-    def __init__(self, folder: Path, tools: Path) -> None:
-        self._folder, self._tools = folder, tools
+    def __init__(self, folder: Path, tools: Path, death_ms: int) -> None:
+        self._folder, self._tools, self._death_ms = folder, tools, death_ms
         self.nodes: list[Server] = []
 
     @property
@@ -83,7 +83,7 @@ class Cluster:
         folder = self._folder / f"node-{len(self.nodes)}"
         folder.mkdir()
         folder.chmod(0o755)
-        self.nodes.append(start_launch(_launch(folder, self._tools)))
+        self.nodes.append(start_launch(_launch(folder, self._tools, self._death_ms)))
         return len(self.nodes) - 1
 
     def add_replica(self, of: int) -> int:
@@ -210,7 +210,7 @@ def wait(what: str, holds: Callable[[], bool]) -> None:
         signal.sigtimedwait([], LOOK_SECONDS)
 
 
-def _launch(folder: Path, tools: Path) -> Launch:
+def _launch(folder: Path, tools: Path, death_ms: int) -> Launch:
     """Prepare a node: an embedded Redis with the password of all, and ports from where the nodes of tests have them."""
     (folder / "secrets").mkdir()
     write_private(folder / "secrets" / "redis.password", PASSWORD)
@@ -220,7 +220,7 @@ def _launch(folder: Path, tools: Path) -> Launch:
         patch.setattr(place, "PORT_MAX", port + 1)
         launch = embedded_redis.prepare(folder, tools)
     with (launch.folder / "redis.conf").open("a") as file:
-        file.write(CONFIG)
+        file.write(f"{CONFIG}cluster-node-timeout {death_ms}\n")
     return launch
 
 
@@ -231,9 +231,9 @@ def _port(node: Server) -> int:
 
 
 @contextlib.contextmanager
-def running(folder: Path, tools: Path) -> Iterator[Cluster]:
+def running(folder: Path, tools: Path, death_ms: int = DEATH_MS) -> Iterator[Cluster]:
     """Run a cluster of three until the context ends."""
-    cluster = Cluster(folder, tools)
+    cluster = Cluster(folder, tools, death_ms)
     try:
         cluster.form()
         yield cluster
