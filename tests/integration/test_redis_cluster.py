@@ -12,7 +12,6 @@ from events.log import Appended
 from events.redis_log import RedisLog
 from events.redis_nodes import server_urls
 from ops.doctor import servers as doctor
-from ops.embedded.server import Server
 from ops.facts.gather import gather
 from runtime.clock import SystemClock
 from runtime.errors import Unreachable
@@ -244,19 +243,6 @@ async def test_who_may_not_ask_for_the_map_is_told_so_and_never_given_half_a_lis
         redis_cluster.ask(node, "ACL", "SETUSER", no_map, "+cluster|slots")
     assert await limited.streams() == sorted(STREAMS) == await log.streams()
     await limited.close()
-
-
-async def test_a_server_that_stands_alone_needs_no_right_to_ask_for_a_map(redis_server: Server) -> None:
-    url = servers.empty_redis(redis_server)
-    log = RedisLog.connect(as_user(url, NO_MAP))
-    with redis.Redis.from_url(url) as client:
-        client.execute_command("ACL SETUSER", NO_MAP, *RIGHTS)
-        try:
-            assert await log.append(STREAMS[0], entries(1, 2), archived=0) == Appended(2)
-            assert await log.streams() == STREAMS[:1]
-        finally:
-            client.execute_command("ACL DELUSER", NO_MAP)
-    await log.close()
 
 
 def test_a_url_may_name_several_nodes() -> None:

@@ -81,18 +81,22 @@ async def test_a_server_that_forgot_the_scripts_is_told_them_again(log: RedisLog
     assert await log.trim(STREAM, 2) == 2
 
 
+@pytest.mark.usefixtures("one_server")
 async def test_a_server_that_does_not_let_us_ask_for_a_cluster_stands_alone(
     redis_url: str, client: redis.Redis
 ) -> None:
+    forbidden = ["-cluster", "-info", "-hello"]
     client.acl_setuser(
-        "limited", enabled=True, passwords=["+secret"], keys=["*"], categories=["+@all"], commands=["-cluster"]
+        "limited", enabled=True, passwords=["+secret"], keys=["*"], categories=["+@all"], commands=forbidden
     )
     limited = RedisLog.connect(f"redis://limited:secret@{redis_url.rpartition('@')[2]}")
-    await limited.append(STREAM, entries(1, 3), 0)
-    assert await limited.read(STREAM, 0) == entries(1, 3)
-    assert await limited.streams() == [STREAM]
-    await limited.close()
-    client.acl_deluser("limited")
+    try:
+        await limited.append(STREAM, entries(1, 3), 0)
+        assert await limited.read(STREAM, 0) == entries(1, 3)
+        assert await limited.streams() == [STREAM]
+    finally:
+        await limited.close()
+        client.acl_deluser("limited")
 
 
 async def test_a_stream_emptied_by_hand_begins_again(log: RedisLog, client: redis.Redis) -> None:
