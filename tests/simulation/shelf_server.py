@@ -26,7 +26,7 @@ class ShelfServer(Service):
         if self.damaged is None:
             return
         name, good = self.damaged
-        if name in self.segments:
+        if self.segments.get(name, good) != good:  # one that was removed may have been put again by a late request
             try:
                 self.entries(name)
             except BahiError:

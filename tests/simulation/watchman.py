@@ -50,6 +50,12 @@ class Truth:
         found = self._history.tables.checkpoints.get((name, STREAM))
         return not found or found.n != self._stood.get(name)
 
+    def is_ahead(self, name: str) -> bool:
+        """Say whether a projector is ahead of the log in this moment."""
+        last = max(self._history.redis.memory._entries.get(STREAM, {}), default=0)
+        found = self._history.tables.checkpoints.get((name, STREAM))
+        return bool(found and found.n > last)
+
     async def follow(self) -> None:
         """Look for ever, without a network."""
         history = self._history
@@ -114,7 +120,7 @@ class Watchman(Observer):
             if stood > ALARM_SECONDS + SLACK_SECONDS and still.get(pair, 0.0) <= ALARM_SECONDS:
                 raise self._violated(f"{name} stands still for {stood:.1f} s, and {still.get(pair)} s are told")
             stood = min(began - self._truth.ahead_since.get(name, began), watched)
-            if stood > SLACK_SECONDS and not ahead.get(pair, 0.0):
+            if stood > SLACK_SECONDS and self._truth.is_ahead(name) and not ahead.get(pair, 0.0):
                 raise self._violated(f"{name} is ahead of the log for {stood:.1f} s, and nobody is told")
 
     def _violated(self, what: str) -> Exception:
