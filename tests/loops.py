@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,9 @@ from runtime.lifecycle import Stop
 from sql.store import Store
 from tests.frames import entry
 from tests.patience import PATIENCE_SECONDS
+from tests.stack import LOOK_SECONDS, select_nothing
+
+Rows = list[dict[str, Any]]
 
 
 class HastyClock(ManualClock):
@@ -120,3 +123,17 @@ async def ask(url: str, statement: str, *parameters: object) -> list[dict[str, A
     async with await psycopg.AsyncConnection.connect(url, row_factory=dict_row, autocommit=True) as connection:
         cursor = await connection.execute(statement.encode(), parameters or None)
         return await cursor.fetchall() if cursor.description else []
+
+
+async def answered(url: str, statement: str, holds: Callable[[Rows], bool]) -> Rows:
+    """Ask again and again, on one connection and with pauses, until the answer holds; give its rows.
+
+    Who asks without a pause, and by a new session each time, takes the processor from those that it waits for.
+    """
+    async with (
+        asyncio.timeout(PATIENCE_SECONDS),
+        await psycopg.AsyncConnection.connect(url, row_factory=dict_row, autocommit=True) as connection,
+    ):
+        while not holds(found := await (await connection.execute(statement.encode())).fetchall()):
+            await asyncio.to_thread(select_nothing, LOOK_SECONDS)
+    return found

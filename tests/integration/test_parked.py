@@ -21,6 +21,7 @@ from tests.blindness import Blindness, planted
 from tests.frames import INFY, RELIANCE, Packet, frame
 from tests.patience import PATIENCE_SECONDS
 from tests.small_log import SmallLog, small_log
+from tests.stack import LOOK_SECONDS, select_nothing
 
 pytestmark = pytest.mark.anyio
 
@@ -92,9 +93,13 @@ async def post(api: Api, path: str, body: dict[str, object], status: int = 202, 
 
 async def until(settings: Settings, statement: str, *parameters: object) -> None:
     """Wait until a statement gives a row."""
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        while not await asyncio.to_thread(sql, settings, statement, *parameters):
-            pass
+    assert settings.database_url
+    async with (
+        asyncio.timeout(PATIENCE_SECONDS),
+        await psycopg.AsyncConnection.connect(settings.database_url, autocommit=True) as connection,
+    ):
+        while not await (await connection.execute(statement.encode(), parameters)).fetchall():
+            await asyncio.to_thread(select_nothing, LOOK_SECONDS)
 
 
 # ---- looking ------------------------------------------------------------------------------------------------------

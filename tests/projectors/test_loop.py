@@ -21,7 +21,7 @@ from sql import checkpoints, migrate
 from sql.store import Lease, Rows, Store
 from tests.entries import START_NS
 from tests.frames import INFY, SECOND_NS, STREAM, Packet, frame, recorded
-from tests.loops import Desk, Running, ask
+from tests.loops import Desk, Running, answered, ask
 from tests.patience import PATIENCE_SECONDS
 from tests.proxy import Fault, proxy
 
@@ -110,9 +110,7 @@ WAITING = "select pid from pg_stat_activity where wait_event_type = 'Lock' and d
 
 
 async def waits_for_a_lock(url: str) -> None:
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        while not await ask(url, WAITING):
-            pass
+    await answered(url, WAITING, bool)
 
 
 async def test_a_backend_terminated_in_the_middle_of_a_batch_costs_nothing(desk: Desk) -> None:

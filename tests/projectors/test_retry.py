@@ -23,7 +23,7 @@ from sql.store import Lease, Store
 from tests.blindness import Blindness, planted
 from tests.entries import START_NS
 from tests.frames import DAY_NS, INFY, RELIANCE, SECOND_NS, STREAM, Packet, entry, frame, recorded
-from tests.loops import Desk, HastyClock, Running, ask
+from tests.loops import Desk, HastyClock, Running, answered, ask
 from tests.patience import PATIENCE_SECONDS
 from tests.projectors.test_loop import BAD_PRICE, refuse_bad_prices, stored, twice
 from tests.proxy import Fault, proxy
@@ -79,16 +79,16 @@ class Office:
         return await self.ask(*(Retry(projector="ticks", stream=STREAM, n=n) for n in numbers))
 
 
+TRIES = "select n, gained, packets_left, unread, refused from parked_tries order by requests_n"
+
+
 async def tries(url: str) -> list[dict[str, Any]]:
-    return await ask(url, "select n, gained, packets_left, unread, refused from parked_tries order by requests_n")
+    return await ask(url, TRIES)
 
 
 async def tried(url: str, count: int) -> list[dict[str, Any]]:
     """Wait until so many tries were made; give them."""
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        while len(found := await tries(url)) < count:
-            pass
-    return found
+    return await answered(url, TRIES, lambda found: len(found) >= count)
 
 
 async def states(url: str) -> dict[int, str]:

@@ -26,8 +26,7 @@ from sql.retention import drop_tick_days
 from sql.store import Store
 from tests.entries import START_NS
 from tests.frames import INFY, STREAM, entry, recorded
-from tests.loops import Desk, Running, ask
-from tests.patience import PATIENCE_SECONDS
+from tests.loops import Desk, Running, answered, ask
 from tests.proxy import proxy
 from tests.rebuild.log import OTHER, STEP_NS, events
 from tests.rebuilding import Remembering, content, rebuild, schemas
@@ -190,9 +189,7 @@ async def test_what_the_live_projector_is_about_to_commit_is_waited_for(desk: De
         await rows._connection.execute("set local idle_in_transaction_session_timeout = 0")  # wait as long as it takes
         rebuilding = asyncio.ensure_future(rebuild(desk, TICKS))
         waiting = "select pid from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            while not await ask(desk.database_url, waiting):
-                pass
+        await answered(desk.database_url, waiting, bool)
     outcome = await rebuilding
     await live.close()
     assert outcome.swapped
@@ -247,9 +244,7 @@ async def test_a_session_that_is_cut_while_old_tables_are_dropped_is_opened_agai
         watcher = Remembering()
         watcher.at["dropping what is not needed any more"] = lambda: reader.execute("table replaced_gaps_1.feed_gaps")
         rebuilding = asyncio.create_task(rebuild(desk, GAPS, watcher))
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            while not (found := await ask(url, waiting)):
-                pass
+        found = await answered(url, waiting, bool)
         await ask(url, "select pg_terminate_backend(%s)", found[0]["pid"])
         reader.rollback()
         assert (await rebuilding).swapped

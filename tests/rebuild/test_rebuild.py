@@ -15,7 +15,7 @@ from runtime.errors import Unreachable
 from sql.rebuilds import Site
 from tests import schema
 from tests.frames import INFY, STREAM
-from tests.loops import Desk, ask
+from tests.loops import Desk, answered, ask
 from tests.rebuild.log import OTHER, events
 from tests.rebuilding import Remembering, content, rebuild, schemas
 
@@ -182,8 +182,7 @@ class Late(Site):
     async def _one(self, statement: LiteralString, parameters: Mapping[str, Any]) -> dict[str, Any]:
         found = await super()._one(statement, parameters)
         await self.holder.close()
-        while await ask(self.database_url, LOCKS):
-            pass
+        await answered(self.database_url, LOCKS, lambda locks: not locks)
         return found
 
 

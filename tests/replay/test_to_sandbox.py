@@ -23,6 +23,7 @@ from tests.frames import INFY, NIFTY, RELIANCE
 from tests.patience import PATIENCE_SECONDS
 from tests.ports import free_port
 from tests.replay.recorded_log import CUT, ONE, STRANGE, TWO, Told, frames_of_one, frames_of_two, keep
+from tests.stack import LOOK_SECONDS, select_nothing
 
 ROOT = Path(__file__).parents[2]
 COUNT = 200
@@ -70,7 +71,7 @@ async def test_who_wants_all_gets_every_message_as_it_was_received(recorded: Set
         done = {"rows": packets, "played": packets, "sent": packets, "done": True}
         async with asyncio.timeout(PATIENCE_SECONDS):
             while (await call(port, "GET", "/sandbox/state"))[1]["data"]["tape"] != done:
-                pass
+                await asyncio.to_thread(select_nothing, LOOK_SECONDS)
     sent = list(journal.read(recorded.bahi_data_dir / "replay" / "journal"))
     assert [each.length for each in sent] == [len(event.payload) for event in merged()]
     assert not (recorded.bahi_data_dir / "sandbox").exists(), "what bahi verify gives an account of"
