@@ -12,7 +12,8 @@ Only projections whose rows each stand for themselves can do this (`Projection.f
 Failures. Killed, or the answer to the commit lost: the note is there or it is not, with the rows, and the next look
 goes by it. The event is refused again, by the decoder or by PostgreSQL, or this code has a defect, or the log does not
 have it any more: all stays as it is but the reason, that is noted, and the pair goes on. A server or the archive does
-not answer: tried again later, because a live feed waits for nobody's retry.
+not answer: tried again later, behind all others, because a live feed waits for nobody's retry. An event that the
+pair has not come to yet, after a loss of the database: tried when it has. One beyond the log's end: refused.
 """
 
 import asyncio
@@ -44,6 +45,11 @@ class Asked(msgspec.Struct, frozen=True):
     requests_n: int
     n: int
 
+    @property
+    def name(self) -> str:
+        """Give the request's own place in one word, as `Store.open_retries` has it."""
+        return f"{self.requests_stream} {self.requests_n}"
+
 
 class Came(msgspec.Struct, frozen=True):
     """What came of a try.
@@ -67,23 +73,51 @@ class Retries:
         self._log = get("projector").bind(projector=projection.name)
         self._complaints = Complaints(self._log)
         self._not_before = -math.inf
+        self._put_off: set[str] = set()  # requests that found no answer since the others had their turn
 
     async def look(self, lease: Lease) -> None:
         """Try what users have asked for since. Raises LeaseLost where another owner has the pair."""
         if self._projection.forget is None or self._clock.monotonic() < self._not_before:
             return
         try:
-            for asked in msgspec.convert(await self._store.open_retries(lease, TRIES_MAX), list[Asked]):
-                await self._try(lease, asked)
+            wanted = await self._wanted(lease)
+            for asked in wanted:
+                if asked.n <= lease.n:
+                    await self._try(lease, asked, lease.n)
+            await self._refuse_beyond(lease, [asked for asked in wanted if asked.n > lease.n])
             self._complaints.heal("projector.retry_waits")
         except Unreachable as error:
             self._not_before = self._clock.monotonic() + LATER_SECONDS
             self._complaints.say("projector.retry_waits", wanted=error.wanted, found=error.found, remedy=error.remedy)
 
-    async def _try(self, lease: Lease, asked: Asked) -> None:
-        """Try one event, and note what came of it."""
+    async def _wanted(self, lease: Lease) -> list[Asked]:
+        """Give requests, those put off only when all others had their turn."""
+        found = msgspec.convert(await self._store.open_retries(lease, TRIES_MAX, self._put_off), list[Asked])
+        if fresh := [asked for asked in found if asked.name not in self._put_off]:
+            return fresh
+        self._put_off.clear()
+        return found
+
+    async def _refuse_beyond(self, lease: Lease, ahead: list[Asked]) -> None:
+        """Refuse what the log does not have; what it has, and the pair has not come to, waits."""
+        end = await self._end(lease.stream) if ahead else 0
+        for asked in ahead:
+            if asked.n > end:
+                await self._try(lease, asked, end)
+
+    async def _end(self, stream: str) -> int:
+        """Give the last n of the log. Raises Unreachable."""
         try:
-            event = await self._read(lease.stream, asked.n)
+            async with asyncio.timeout(READ_SECONDS_MAX):
+                return await self._reader.last(stream)
+        except TimeoutError:
+            raise Unreachable(f"the end of {stream}", "no answer in time", "it is tried again") from None
+
+    async def _try(self, lease: Lease, asked: Asked, end: int) -> None:
+        """Try one event, and note what came of it. end: of the log, as far as it had to be asked for."""
+        self._put_off.add(asked.name)
+        try:
+            event = await self._read(lease.stream, asked.n, end)
             async with self._store.begin(lease, lease.n) as rows:
                 came = await self._again(rows, event)
                 await self._note(rows, lease, asked, came)
@@ -94,6 +128,7 @@ class Retries:
         except Exception as error:  # noqa: BLE001  # a defect that this event meets stops no live one
             self._log.exception("projector.retry_failed", stream=lease.stream, n=asked.n)
             came = await self._refuse(lease, asked, f"a defect: {type(error).__name__}: {error}")
+        self._put_off.discard(asked.name)
         outcome = "refused" if came.refused else "read"
         PROJECTOR_TRIED.labels(lease.projector, outcome).inc()
         self._log.info(
@@ -105,7 +140,9 @@ class Retries:
             refused=came.refused,
         )
 
-    async def _read(self, stream: str, n: int) -> Recorded:
+    async def _read(self, stream: str, n: int, end: int) -> Recorded:
+        if n > end:
+            raise BadEvent(f"n = {n} in the log", f"{stream} ends at n = {end}", "bahi parked lists what can be tried")
         try:
             async with asyncio.timeout(READ_SECONDS_MAX):
                 found = await self._reader.read(stream, n - 1, 1)

@@ -143,15 +143,15 @@ class Store:
         async with self._reached(f"lease of {lease.projector}") as connection:
             await connection.execute(statements["release_lease"], {**_pair(lease), "epoch": lease.epoch})
 
-    async def open_retries(self, lease: Lease, limit: int) -> list[dict[str, Any]]:
+    async def open_retries(self, lease: Lease, limit: int, put_off: Iterable[str] = ()) -> list[dict[str, Any]]:
         """Give requests to retry events of a pair that nobody has tried: requests_stream, requests_n, n.
 
-        Raises Unreachable.
+        The oldest first, but behind all others those put off, by stream and n with a space between, and last those
+        about events that are not committed. Raises Unreachable.
         """
+        wanted = {**_pair(lease), "committed": lease.n, "put_off": list(put_off), "limit": limit}
         async with self._reached(f"what is to be tried again of {lease.projector}") as connection:
-            return await (
-                await connection.execute(statements["open_retries"], {**_pair(lease), "limit": limit})
-            ).fetchall()
+            return await (await connection.execute(statements["open_retries"], wanted)).fetchall()
 
     @asynccontextmanager
     async def begin(self, lease: Lease, target: int) -> AsyncIterator[Rows]:

@@ -4,12 +4,14 @@ values (%(requests_stream)s, %(requests_n)s, %(at)s, %(decision)s, %(projector)s
         %(asked_by)s, %(key)s)
 on conflict do nothing
 
--- open_retries: requests to retry events of one pair that nobody has tried yet
+-- open_retries: requests to retry events of one pair that nobody has tried yet; last those that can wait
 select requests_stream, requests_n, n from parked_decisions said
 where projector = %(projector)s and stream = %(stream)s and decision = 'retry'
   and not exists (select from parked_tries tried
                   where tried.requests_stream = said.requests_stream and tried.requests_n = said.requests_n)
-order by at, requests_stream, requests_n limit %(limit)s
+order by n > %(committed)s, requests_stream || ' ' || requests_n = any (%(put_off)s::text[]), at, requests_stream,
+         requests_n
+limit %(limit)s
 
 -- keep_try: what came of a retry
 insert into parked_tries (requests_stream, requests_n, projector, stream, n, gained, packets_left, unread, refused)

@@ -16,7 +16,9 @@ from projectors.candles import CANDLES
 from projectors.catalogue import PROJECTIONS
 from projectors.loop import Loop
 from projectors.parked import PARKED
+from projectors.retry import LATER_SECONDS, Retries
 from projectors.ticks import TICKS, TickProjector
+from runtime.clock import ManualClock
 from runtime.lifecycle import Stop
 from sql.retention import drop_tick_days
 from sql.store import Lease, Store
@@ -271,6 +273,71 @@ async def test_an_event_that_is_not_parked_is_refused_and_keeps_its_rows(desk: D
         await desk.write(pairs(4, 4))
         await running.reached(4)
     assert await stored(url) == twice([1, 2, 3, 4])
+
+
+async def test_a_request_for_an_event_beyond_the_log_is_refused_and_holds_up_no_other(
+    desk: Desk, blind: Blindness
+) -> None:
+    url = desk.database_url
+    await desk.project(TICKS, pairs(1, 3))
+    blind.mend()
+    await Office(desk).retry(99, 2)
+    async with desk.running(TICKS, STREAM):
+        known, unknown = sorted(await tried(url, 2), key=lambda came: came["n"])
+    assert (known["n"], known["gained"]) == (2, 1)
+    assert (unknown["n"], unknown["gained"]) == (99, 0)
+    assert "ends at n = 3" in unknown["refused"]
+
+
+async def test_events_that_the_pair_has_not_come_to_yet_are_tried_when_it_has(desk: Desk, blind: Blindness) -> None:
+    """After a loss of the database requests come back from the log before the events that they are about."""
+    url = desk.database_url
+    await desk.project(TICKS, pairs(1, 3))
+    await Office(desk).retry(3, 1)
+    store, reader = Store(url), Reader(desk.log, desk.archive)
+    first = await store.acquire("ticks", STREAM)
+    assert first
+    await ask(url, "update projection_checkpoints set n = 1 where projector = 'ticks'")
+    lease = msgspec.structs.replace(first, n=1)
+    blind.mend()
+    retries = Retries(TICKS, store, reader, HastyClock())
+    await retries.look(lease)
+    assert [came["n"] for came in await tries(url)] == [1]
+    await ask(url, "update projection_checkpoints set n = 3 where projector = 'ticks'")
+    lease.n = 3
+    await retries.look(lease)
+    assert [came["n"] for came in await tries(url)] == [3, 1]
+    await store.close()
+
+
+class Lacking(Reader):
+    """A reader of a log in which no store gives the first events just now."""
+
+    async def read(self, stream: str, after: int, limit: int = 1024, block_ms: int = 0) -> list[Recorded]:
+        if limit == 1 and after < 2:
+            return []
+        return await super().read(stream, after, limit, block_ms)
+
+
+async def test_events_that_no_store_gives_hold_up_no_retry_of_others(
+    desk: Desk, blind: Blindness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("projectors.retry.TRIES_MAX", 2)
+    url = desk.database_url
+    await desk.project(TICKS, pairs(1, 5))
+    blind.mend()
+    await Office(desk).retry(1, 2, 3, 4, 5)
+    store = Store(url)
+    lease = await store.acquire("ticks", STREAM)
+    assert lease
+    retries = Retries(TICKS, store, Lacking(desk.log, desk.archive), clock := ManualClock())
+    for _ in range(6):
+        await retries.look(lease)
+        clock.advance(LATER_SECONDS)
+    assert [came["n"] for came in await tries(url)] == [3, 4, 5]
+    await Retries(TICKS, store, Reader(desk.log, desk.archive), clock).look(lease)
+    assert [came["n"] for came in await tries(url)] == [1, 2, 3, 4, 5]
+    await store.close()
 
 
 async def test_a_tombstone_takes_the_last_copy_of_nothing(desk: Desk, blind: Blindness) -> None:
