@@ -144,7 +144,7 @@ class Store:
             await connection.execute(statements["release_lease"], {**_pair(lease), "epoch": lease.epoch})
 
     async def open_retries(self, lease: Lease, limit: int, put_off: Iterable[str] = ()) -> list[dict[str, Any]]:
-        """Give requests to retry events of a pair that nobody has tried: requests_stream, requests_n, n.
+        """Give requests to retry events of a pair, not tried and not replaced: requests_stream, requests_n, n.
 
         The oldest first, but behind all others those put off, by stream and n with a space between, and last those
         about events that are not committed. Raises Unreachable.

@@ -40,7 +40,8 @@ class Decided(msgspec.Struct):
         """Say it in words."""
         named = " ".join(map(str, place))
         if not self.done:
-            return f"request {self.request} of {self.stream} is in the log; bahi project carries it out"
+            request = f"request {self.request} of {self.stream}"
+            return f"{request} is in the log; bahi project carries it out, unless a newer one replaces it"
         if verb == SET_ASIDE:
             return f"{named} is set aside"
         if self.refused:

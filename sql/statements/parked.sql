@@ -4,11 +4,15 @@ values (%(requests_stream)s, %(requests_n)s, %(at)s, %(decision)s, %(projector)s
         %(asked_by)s, %(key)s)
 on conflict do nothing
 
--- open_retries: requests to retry events of one pair that nobody has tried yet; last those that can wait
+-- open_retries: requests to retry events of one pair, neither tried nor replaced by a newer decision; last what can wait
 select requests_stream, requests_n, n from parked_decisions said
 where projector = %(projector)s and stream = %(stream)s and decision = 'retry'
   and not exists (select from parked_tries tried
                   where tried.requests_stream = said.requests_stream and tried.requests_n = said.requests_n)
+  and not exists (select from parked_decisions newer
+                  where newer.projector = said.projector and newer.stream = said.stream and newer.n = said.n
+                    and (newer.at, newer.requests_stream, newer.requests_n)
+                        > (said.at, said.requests_stream, said.requests_n))
 order by n > %(committed)s, requests_stream || ' ' || requests_n = any (%(put_off)s::text[]), at, requests_stream,
          requests_n
 limit %(limit)s

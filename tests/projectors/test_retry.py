@@ -340,6 +340,30 @@ async def test_events_that_no_store_gives_hold_up_no_retry_of_others(
     await store.close()
 
 
+async def test_a_request_that_a_newer_one_replaced_is_not_tried(desk: Desk, blind: Blindness) -> None:
+    url = desk.database_url
+    await desk.project(TICKS, pairs(1, 3))
+    blind.mend()
+    about = {"projector": "ticks", "stream": STREAM}
+    last = await Office(desk).ask(
+        Retry(**about, n=1),
+        SetAside(**about, n=1, reason="known after all"),
+        SetAside(**about, n=2, reason="known"),
+        Retry(**about, n=2, reason="not known after all"),
+        Retry(**about, n=3),
+        Retry(**about, n=3),
+    )
+    async with desk.running(TICKS, STREAM) as running:
+        await tried(url, 2)
+        await desk.write(pairs(4, 4))
+        await running.reached(4)
+        await desk.write(pairs(5, 5))
+        await running.reached(5)
+    assert [(came["n"], came["gained"]) for came in await tries(url)] == [(2, 1), (3, 1)]
+    assert await ask(url, "select requests_n from parked_tries where n = 3") == [{"requests_n": last}]
+    assert await states(url) == {1: "set_aside"}
+
+
 async def test_a_tombstone_takes_the_last_copy_of_nothing(desk: Desk, blind: Blindness) -> None:
     url = desk.database_url
     await desk.project(TICKS, pairs(1, 2))
