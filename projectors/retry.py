@@ -18,6 +18,8 @@ pair has not come to yet, after a loss of the database: tried when it has. One b
 
 import asyncio
 import math
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import msgspec
@@ -34,7 +36,10 @@ from sql.store import LEASE_SECONDS, Lease, Rows, Store
 
 TRIES_MAX = 16  # in one look: well under a second; the next look comes a second later
 READ_SECONDS_MAX = LEASE_SECONDS / 4  # from an archive that hangs: the lease is kept, and live events wait no longer
-LATER_SECONDS = 30.0  # after that, or after a server that did not answer: so live events wait for a tenth at most
+STATEMENT_SECONDS_MAX = READ_SECONDS_MAX  # of PostgreSQL in a try, for the same reason; it needs milliseconds
+LOCK_SECONDS_MAX = 0.5  # in a try: whoever holds the rows of an old event, live ones do not wait for him
+LOOK_SECONDS_MAX = 1.0  # then live events have their turn, also where each try is slow
+LATER_SECONDS = 30.0  # after no answer, from an archive or a server: so live events wait for about a tenth
 TOMBSTONE = "log.tombstone.v1"
 
 
@@ -79,11 +84,14 @@ class Retries:
         """Try what users have asked for since. Raises LeaseLost where another owner has the pair."""
         if self._projection.forget is None or self._clock.monotonic() < self._not_before:
             return
+        began = self._clock.monotonic()
         try:
             wanted = await self._wanted(lease)
             for asked in wanted:
                 if asked.n <= lease.n:
                     await self._try(lease, asked, lease.n)
+                if self._clock.monotonic() - began > LOOK_SECONDS_MAX:
+                    return
             await self._refuse_beyond(lease, [asked for asked in wanted if asked.n > lease.n])
             self._complaints.heal("projector.retry_waits")
         except Unreachable as error:
@@ -118,7 +126,7 @@ class Retries:
         self._put_off.add(asked.name)
         try:
             event = await self._read(lease.stream, asked.n, end)
-            async with self._store.begin(lease, lease.n) as rows:
+            async with self._begin(lease) as rows:
                 came = await self._again(rows, event)
                 await self._note(rows, lease, asked, came)
         except (LeaseLost, Unreachable):
@@ -152,6 +160,14 @@ class Retries:
             raise Unreachable(f"n = {n} of {stream}", "no store has it just now", "it is tried again")
         return found[0]
 
+    @asynccontextmanager
+    async def _begin(self, lease: Lease) -> AsyncIterator[Rows]:
+        """Begin a transaction that lets the checkpoint stand, and holds up live events for a moment only."""
+        async with self._store.begin(lease, lease.n) as rows:
+            limits = {"statement_ms": round(STATEMENT_SECONDS_MAX * 1000), "lock_ms": round(LOCK_SECONDS_MAX * 1000)}
+            await rows.run("hurry", limits)
+            yield rows
+
     async def _again(self, rows: Rows, event: Recorded) -> Came:
         """Take away what is there of an event, and write what can be read of it now. Raises BadEvent."""
         forget = self._projection.forget
@@ -183,7 +199,7 @@ class Retries:
 
     async def _refuse(self, lease: Lease, asked: Asked, error: str) -> Came:
         """Leave all as it is but the reason."""
-        async with self._store.begin(lease, lease.n) as rows:
+        async with self._begin(lease) as rows:
             place = {"projector": lease.projector, "stream": lease.stream, "n": asked.n}
             await rows.run("refuse_parked", {**place, "error": error})
             came = Came(packets_left=_packets(await rows.run("parked_parts", place)), refused=error)

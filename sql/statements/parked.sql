@@ -17,6 +17,9 @@ order by n > %(committed)s, requests_stream || ' ' || requests_n = any (%(put_of
          requests_n
 limit %(limit)s
 
+-- hurry: a try holds up live events; it gives up where a statement or a lock takes longer, until its transaction ends
+select set_config('statement_timeout', %(statement_ms)s::text, true), set_config('lock_timeout', %(lock_ms)s::text, true)
+
 -- keep_try: what came of a retry
 insert into parked_tries (requests_stream, requests_n, projector, stream, n, gained, packets_left, unread, refused)
 values (%(requests_stream)s, %(requests_n)s, %(projector)s, %(stream)s, %(n)s, %(gained)s, %(packets_left)s,

@@ -3,9 +3,10 @@
 import asyncio
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
+import psycopg
 import pytest
 
 from events.event import Recorded
@@ -21,7 +22,7 @@ from projectors.ticks import TICKS, TickProjector
 from runtime.clock import ManualClock
 from runtime.lifecycle import Stop
 from sql.retention import drop_tick_days
-from sql.store import Lease, Store
+from sql.store import Lease, Rows, Store
 from tests.blindness import Blindness, planted
 from tests.entries import START_NS
 from tests.frames import DAY_NS, INFY, RELIANCE, SECOND_NS, STREAM, Packet, entry, frame, recorded
@@ -493,6 +494,54 @@ async def test_live_events_wait_for_no_archive_that_a_retry_needs(
         await running.reached(n)
     await running.ended()
     assert "projector.retry_waits" in capsys.readouterr().out
+    assert await tries(url) == []
+    async with desk.running(TICKS, STREAM):
+        assert [came["gained"] for came in await tried(url, 1)] == [1]
+
+
+class Measured(TickProjector):
+    """A projector that notes what its statements and locks may take, each time it writes."""
+
+    limits: ClassVar[list[tuple[str, str]]] = []
+
+    async def write(self, rows: Rows) -> None:
+        (found,) = await (await rows._connection.execute(LIMITS)).fetchall()
+        self.limits.append((found["statement"], found["lock"]))
+        await super().write(rows)
+
+
+LIMITS = "select current_setting('statement_timeout') as statement, current_setting('lock_timeout') as lock"
+
+
+async def test_live_events_wait_for_no_statement_or_lock_of_a_retry_as_for_their_own(
+    desk: Desk, blind: Blindness
+) -> None:
+    url = desk.database_url
+    await desk.project(TICKS, pairs(1, 3))
+    blind.mend()
+    await Office(desk).retry(2)
+    Measured.limits.clear()
+    async with desk.running(msgspec.structs.replace(TICKS, make=Measured), STREAM) as running:
+        await tried(url, 1)
+        await desk.write(pairs(4, 4))
+        await running.reached(4)
+    assert Measured.limits == [("2500ms", "500ms"), ("30s", "5s")]
+
+
+async def test_a_retry_that_meets_a_lock_is_made_when_it_is_gone(
+    desk: Desk, blind: Blindness, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url = desk.database_url
+    await desk.project(TICKS, pairs(1, 3))
+    blind.mend()
+    async with await psycopg.AsyncConnection.connect(url) as locking:
+        await locking.execute("select from parked_events where n = 2 for update")
+        await Office(desk).retry(2)
+        async with desk.running(TICKS, STREAM) as running:
+            for n in (4, 5, 6):
+                await desk.write(pairs(n, n))
+                await running.reached(n)
+    assert "lock timeout" in capsys.readouterr().out
     assert await tries(url) == []
     async with desk.running(TICKS, STREAM):
         assert [came["gained"] for came in await tried(url, 1)] == [1]
