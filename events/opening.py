@@ -18,7 +18,7 @@ from events.spool import Spool
 from events.standing import NAME, Standing, read
 from events.takeover import Fence, settle, take_over
 from runtime.clock import Clock
-from runtime.errors import SpoolMismatch, Unreachable
+from runtime.errors import ArchiveRotten, SpoolMismatch, Unreachable
 from runtime.log import get
 from runtime.waiting import in_thread
 
@@ -79,11 +79,22 @@ async def behind_archive(spool: Spool, archive: Archive) -> None:
     """See that the spool holds all that is not archived. Raises SpoolMismatch, Unreachable."""
     last = spool.last
     oldest = await asyncio.to_thread(spool.oldest)  # before the archive: a file is removed after it was copied
-    archived = await archive.last(spool.stream)
+    archived = await archived_last(archive, spool.stream)
     if archived > last:
         raise mismatch(spool, f"the archive ends at {archived} and the spool at {last}")
     if oldest > archived + 1:
         raise mismatch(spool, f"the archive ends at {archived} and the spool begins at {oldest}")
+
+
+async def archived_last(archive: Archive, stream: str) -> int:
+    """Give the last n of the archive. Raises Unreachable, also where its last segment is rotten.
+
+    That is waited for like an archive that is away: a feed does not stop for a segment that somebody may bring back.
+    """
+    try:
+        return await archive.last(stream)
+    except ArchiveRotten as error:
+        raise Unreachable(error.wanted, error.found, error.remedy) from error
 
 
 def mismatch(spool: Spool, found: str) -> SpoolMismatch:

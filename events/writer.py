@@ -28,7 +28,7 @@ from events import codec
 from events.archive import Archive
 from events.event import Event
 from events.log import Log
-from events.opening import behind_archive, mismatch, open_spool
+from events.opening import archived_last, behind_archive, mismatch, open_spool
 from events.spool import Spool
 from events.standing import refused
 from events.takeover import Fence
@@ -269,7 +269,7 @@ class Writer:
             raise mismatch(self._spool, f"Redis holds another content under n = {last}")
         # In this order, so that what the archiver removed after copying it is seen in the archive.
         oldest = await asyncio.to_thread(self._spool.oldest)
-        archived = await self._far.last(self.stream) if last + 1 < oldest else 0
+        archived = await archived_last(self._far, self.stream) if last + 1 < oldest else 0
         if last + 1 < oldest and archived < oldest - 1:
             found = f"Redis ends at {last}, the archive at {archived}, the spool begins at {oldest}"
             raise mismatch(self._spool, found)

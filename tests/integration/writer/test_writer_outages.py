@@ -61,6 +61,35 @@ async def test_what_is_in_the_archive_only_is_jumped(desk: Desk, redis_url: str)
     assert [text for text in texts if text != "0"] == said(1, 70)
 
 
+def newest_segment(desk: Desk) -> Path:
+    """Give the file of the archive's last segment."""
+    return max(Path(desk.archive.place, STREAM).glob("*.seg"))
+
+
+async def test_a_rotten_last_segment_holds_no_feed_up(desk: Desk, redis_url: str) -> None:
+    desk.roll_bytes = 400
+    async with desk.writing() as (writer, _):
+        await say(writer, 1, 30)
+        await taken_by_redis(writer)
+        await desk.archive_closed()
+    last = newest_segment(desk)
+    whole = last.read_bytes()
+    last.write_bytes(whole[:-9])
+    desk.archive = Archive(Path(desk.archive.place))
+    desk.reader = Reader(desk.log, desk.archive)
+    async with desk.writing() as (writer, _):  # started anew beside the rotten segment
+        await say(writer, 31, 35)
+        await taken_by_redis(writer)
+        empty(redis_url)
+        await say(writer, 36, 40)  # on the disk: Redis waits for what only the archive tells
+        assert await desk.in_redis() == []
+        last.write_bytes(whole)
+        while (await desk.log.last(STREAM))[0] < writer.last:
+            await taken_by_redis(writer)
+            await say(writer, 0, 0)
+    assert [text for text in await desk.texts() if text != "0"] == said(1, 40)
+
+
 async def test_a_stream_that_lost_entries_by_hand_is_filled_again(desk: Desk, redis_url: str) -> None:
     async with desk.writing() as (writer, _):
         await say(writer, 1, 20)
