@@ -1,6 +1,5 @@
 """Parked events: list and look at them; and requests to try one again after a fix, or to set it aside."""
 
-import asyncio
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, LiteralString
 
@@ -74,14 +73,7 @@ class Finder:
 
     async def find(self, stream: str, n: int) -> Recorded:
         """Give event n. Raises BahiError where no store gives it in time."""
-        try:
-            async with asyncio.timeout(READ_SECONDS_MAX):
-                found = await self._make_reader().read(stream, n - 1, 1)
-        except TimeoutError:
-            found = []
-        if not found:
-            raise Unreachable(f"n = {n} of {stream} from the log", "no answer", "bahi status says what is away")
-        return found[0]
+        return await self._make_reader().event(stream, n, READ_SECONDS_MAX)
 
 
 @get("/api/parked", summary="Parked events", tags=["operation"])

@@ -31,7 +31,6 @@ OPENING_SECONDS_MAX = 2.0  # a request that comes during the start waits so long
 STOPPING_SECONDS_MAX = 1.0  # for an opening that the stop meets
 APPEND_SECONDS_MAX = 5.0  # a healthy disk takes milliseconds; a full one takes nothing
 KEYS_MAX = 10_000  # idempotency keys remembered; the consumer of the log knows the older ones
-KEY_CHARACTERS_MAX = 200
 
 Request = Subscribe | Unsubscribe | Sync | Retry | SetAside
 

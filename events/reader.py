@@ -10,6 +10,7 @@ something that the archive may have. Who does not wait takes "nothing" for the e
 is always asked for him.
 """
 
+import asyncio
 from contextlib import suppress
 
 from events import archive, codec, log
@@ -38,6 +39,16 @@ class Reader:
         Waits up to block_ms for the first. Raises Unreachable, and HoleInLog where the next n is in no store.
         """
         return [codec.decode(stream, entry) for entry in await self._entries(stream, after, limit, block_ms)]
+
+    async def event(self, stream: str, n: int, seconds_max: float) -> Recorded:
+        """Give one event. Raises Unreachable where no store gives it within seconds_max, and as `read`."""
+        why = f"no answer within {seconds_max:g} s"
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds_max):
+                if found := await self.read(stream, n - 1, 1):
+                    return found[0]
+            why = "no store has it just now"
+        raise Unreachable(f"n = {n} of {stream} from the log", why, "bahi status says what is away")
 
     async def _entries(self, stream: str, after: int, limit: int, block_ms: int) -> list[bytes]:
         if stream in self._far_behind:

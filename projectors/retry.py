@@ -151,14 +151,7 @@ class Retries:
     async def _read(self, stream: str, n: int, end: int) -> Recorded:
         if n > end:
             raise BadEvent(f"n = {n} in the log", f"{stream} ends at n = {end}", "bahi parked lists what can be tried")
-        try:
-            async with asyncio.timeout(READ_SECONDS_MAX):
-                found = await self._reader.read(stream, n - 1, 1)
-        except TimeoutError:
-            raise Unreachable(f"n = {n} of {stream}", "no answer in time", "it is tried again") from None
-        if not found:
-            raise Unreachable(f"n = {n} of {stream}", "no store has it just now", "it is tried again")
-        return found[0]
+        return await self._reader.event(stream, n, READ_SECONDS_MAX)
 
     @asynccontextmanager
     async def _begin(self, lease: Lease) -> AsyncIterator[Rows]:

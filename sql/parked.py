@@ -112,9 +112,7 @@ async def case(ask: Ask, place: Place) -> Case | None:
     found = await ask("parked_event", of)
     if not found:
         return None
-    parts = [
-        Part(row["part"], row["error"], row["packets"], row["payload"].hex()) for row in await ask("parked_parts", of)
-    ]
+    parts = [_part(row) for row in await ask("parked_parts", of)]
     decisions = [msgspec.convert(_in_india(row), Decision) for row in await ask("parked_decided", of)]
     tries = [msgspec.convert(_in_india(row), Try) for row in await ask("parked_tried", of)]
     return Case(_event(found[0]), parts, decisions, tries)

@@ -1,7 +1,5 @@
 """Parked events, asked of the database itself, so that they can be looked at with the API down."""
 
-import asyncio
-
 import msgspec
 
 from api import paging
@@ -11,7 +9,7 @@ from events.event import Recorded
 from events.reader import Reader
 from events.redis_log import RedisLog
 from ops.embedded.discover import connect_settings
-from runtime.errors import BadInput, BahiError, Unreachable
+from runtime.errors import BadInput, BahiError
 from runtime.settings import Settings
 from sql import parked, snapshot
 from sql.parked import Case, Filter, ParkedEvent, Place
@@ -66,15 +64,9 @@ async def _event(settings: Settings, stream: str, n: int) -> Recorded:
     assert redis_url is not None, "asked for"
     log = RedisLog.connect(redis_url)
     try:
-        async with asyncio.timeout(READ_SECONDS_MAX):
-            found = await Reader(log, Archive.at(settings)).read(stream, n - 1, 1)
-    except TimeoutError:
-        found = []
+        return await Reader(log, Archive.at(settings)).event(stream, n, READ_SECONDS_MAX)
     finally:
         await log.close()
-    if not found:
-        raise Unreachable(f"n = {n} of {stream} from the log", "no answer", "bahi status says what is away")
-    return found[0]
 
 
 def _database(settings: Settings) -> str:

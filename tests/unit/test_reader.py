@@ -61,6 +61,23 @@ async def test_the_tail_comes_from_redis(reader: Reader, near: MemoryLog) -> Non
     assert await reader.last(STREAM) == 30
 
 
+class Silent(MemoryLog):
+    """A Redis that does not answer."""
+
+    async def read(self, stream: str, after: int, limit: int = 1, block_ms: int = 0) -> list[bytes]:
+        await asyncio.Event().wait()
+        return await super().read(stream, after, limit, block_ms)
+
+
+async def test_one_event_is_given_or_it_is_said_why_not(reader: Reader, near: MemoryLog, far: Archive) -> None:
+    await near.append(STREAM, entries(1, 30), archived=0)
+    assert [await reader.event(STREAM, 7, seconds_max=60)] == as_read(7, 7)
+    with pytest.raises(Unreachable, match=r"n = 31 .* no store has it"):
+        await reader.event(STREAM, 31, seconds_max=60)
+    with pytest.raises(Unreachable, match=r"n = 7 .* no answer within 0\.01 s"):
+        await Reader(Silent(), far).event(STREAM, 7, seconds_max=0.01)
+
+
 @pytest.mark.parametrize("trimmed", [0, 5, 10, 17, 20])
 async def test_archive_and_redis_are_one_log(reader: Reader, near: MemoryLog, far: Archive, trimmed: int) -> None:
     await near.append(STREAM, entries(1, 30), archived=0)
