@@ -301,7 +301,7 @@ async def test_events_that_the_pair_has_not_come_to_yet_are_tried_when_it_has(de
     await ask(url, "update projection_checkpoints set n = 1 where projector = 'ticks'")
     lease = msgspec.structs.replace(first, n=1)
     blind.mend()
-    retries = Retries(TICKS, store, reader, HastyClock())
+    retries = Retries(TICKS, store, reader, ManualClock())
     await retries.look(lease)
     assert [came["n"] for came in await tries(url)] == [1]
     await ask(url, "update projection_checkpoints set n = 3 where projector = 'ticks'")
