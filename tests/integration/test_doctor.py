@@ -22,6 +22,7 @@ from ops.facts.gather import gather
 from runtime.clock import NS_PER_SECOND, ManualClock, SystemClock
 from runtime.settings import Settings, load
 from runtime.vault import Vault
+from sql.owner import worker
 from tests import servers
 from tests.loops import ask
 from tests.ports import free_port
@@ -203,7 +204,7 @@ async def test_a_projector_that_stands_still_below_the_end_is_wrong(ready: Setti
 async def test_an_owner_that_died_is_named(ready: Settings, log: SmallLog) -> None:
     await log.receive(*market(30, 1))
     change = "update projection_checkpoints set owner = %s, lease_until = now() + interval '1 day'"
-    sql(ready, change, f"{os.uname().nodename}:{2**22 + 1}:1")
+    sql(ready, change, f"{worker().partition(':')[0]}:{2**22 + 1}:1:1")
     found = [each.found for each in await examine(ready) if each.check == "projectors"]
     assert "is dead" in found[0]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ops.sandbox.accounts import shown
@@ -65,17 +65,22 @@ def wealth(book: Book, prices: Prices) -> Decimal:
         if is_future:  # what stayed overnight was settled at the close
             worth -= position.overnight_quantity * position.close_price * position.multiplier
     for holding in book.holdings.values():
-        worth += (holding.held.quantity + holding.held.t1_quantity) * prices[holding.held.instrument_token]
+        worth += (holding.quantity + holding.t1_quantity) * prices[holding.instrument_token]
     return worth
 
 
+def days(*trades: tuple[int, bool, int]) -> list[tuple[list[Wish], Prices]]:
+    """Give one day at one price."""
+    return [([(*each, Decimal(1)) for each in trades], dict.fromkeys(LISTED, Decimal(1)))]
+
+
 @given(DAYS)
-def test_nothing_is_made_or_lost_over_night(
-    days: list[tuple[list[tuple[int, bool, int, Decimal]], dict[int, Decimal]]],
-) -> None:
+@example(days((1, True, 1), (1, False, 1), (1, False, 1)))
+@example([*days((1, True, 3)), *days((1, True, 10), (1, False, 5)), *days((1, False, 8))])
+def test_nothing_is_made_or_lost_over_night(played: list[tuple[list[Wish], Prices]]) -> None:
     book, number = Book(USER), 0
     book.apply(Opening(USER, 0, MONDAY, Decimal(1000)))
-    for place, (trades, closes) in enumerate(days):
+    for place, (trades, closes) in enumerate(played):
         for token, is_buy, quantity, price in trades:
             if LISTED[token][2] == CNC and not is_buy and book.sellable("NSE", "INFY") < quantity:
                 continue
@@ -88,11 +93,11 @@ def test_nothing_is_made_or_lost_over_night(
         number += 1
         flatten(book, number, closes)
         before = wealth(book, closes)
-        shares = sum(holding.held.quantity + holding.held.t1_quantity for holding in book.holdings.values())
+        shares = sum(holding.quantity + holding.t1_quantity for holding in book.holdings.values())
         moved = sum(each.quantity for each in book.positions.values() if each.product == CNC)
         book.apply(book.next_opening(MONDAY + timedelta(place + 1), 0, closes, set(LISTED)))
         assert wealth(book, closes) == pytest.approx(before, abs=Decimal("0.0001"))
-        assert sum(each.held.quantity + each.held.t1_quantity for each in book.holdings.values()) == shares + moved
+        assert sum(each.quantity + each.t1_quantity for each in book.holdings.values()) == shares + moved
 
 
 @given(TRADES, st.fixed_dictionaries(dict.fromkeys(LISTED, PRICES)))
@@ -158,14 +163,14 @@ def test_the_next_day_begins_with_what_was_settled(open_desk: Callable[[], Desk]
     (holding,) = book.holdings.values()
     (carried,) = book.positions.values()
     assert (book.day, book.orders, book.trades) == (MONDAY + timedelta(1), {}, [])
-    assert (holding.held.tradingsymbol, holding.held.quantity, holding.held.t1_quantity) == ("INFY", 0, 10)
-    assert holding.held.average_price * 10 == paid
+    assert (holding.tradingsymbol, holding.quantity, holding.t1_quantity) == ("INFY", 0, 10)
+    assert holding.average_price * 10 == paid
     assert (carried.tradingsymbol, carried.quantity, carried.product) == (future, lot, NRML)
     assert book.cash < OPENING_CASH - paid + 10_000
     clock.now_ns += DAY_NS
     desk.follow(Market(1, clock.now_ns))
     (holding,) = desk.book(USER).holdings.values()
-    assert (holding.held.quantity, holding.held.t1_quantity) == (10, 0)
+    assert (holding.quantity, holding.t1_quantity) == (10, 0)
 
 
 def test_a_line_that_a_kill_cut_short_never_counted(open_desk: Callable[[], Desk], tmp_path: Path) -> None:

@@ -14,18 +14,6 @@ Key = tuple[str, str, str]  # exchange, symbol, product
 Closes = dict[int, Decimal]  # by instrument_token, the prices at which a day is settled
 
 
-class Holding(msgspec.Struct):
-    """Shares of one instrument. used: sold today out of them."""
-
-    held: Held
-    used: int = 0
-
-    @property
-    def sellable(self) -> int:
-        """Give how many may still be sold; those of yesterday may be sold before they are delivered."""
-        return self.held.quantity + self.held.t1_quantity - self.used
-
-
 class Book:
     """The state that entries lead to; `apply` is its only verb that changes anything."""
 
@@ -37,7 +25,7 @@ class Book:
         self.orders: dict[str, Order] = {}
         self.trades: list[Trade] = []
         self.positions: dict[Key, Position] = {}
-        self.holdings: dict[str, Holding] = {}  # by symbol key EXCHANGE:SYMBOL
+        self.holdings: dict[str, Held] = {}  # as the day began, by EXCHANGE:SYMBOL
 
     def apply(self, entry: AnyEntry) -> None:
         """Take the next entry of this user."""
@@ -75,7 +63,7 @@ class Book:
             )
             for each in opening.carried
         }
-        self.holdings = {f"{each.exchange}:{each.tradingsymbol}": Holding(each) for each in opening.held}
+        self.holdings = {f"{each.exchange}:{each.tradingsymbol}": each for each in opening.held}
 
     def _fill(self, entry: Filled) -> None:
         order = self.orders[entry.order_id]
@@ -95,8 +83,6 @@ class Book:
         )
         position = self.position(terms.exchange, terms.tradingsymbol, terms.product, terms.instrument_token)
         (position.bought if terms.is_buy else position.sold).add(entry.quantity, entry.price)
-        if terms.product == CNC and not terms.is_buy and (holding := self.holdings.get(_key(position))):
-            holding.used += entry.quantity
         status = COMPLETE if order.filled == terms.quantity else order.status
         order.history.append(State("UPDATE", entry.at_ns, "", terms, order.filled, order.value))
         if status == COMPLETE:
@@ -109,11 +95,15 @@ class Book:
             self.positions[key] = Position(exchange, symbol, token, product, multiplier(exchange, symbol))
         return self.positions[key]
 
-    def sellable(self, exchange: str, symbol: str) -> int:
-        """Give how many shares may be delivered: those held, and those bought today."""
-        holding = self.holdings.get(f"{exchange}:{symbol}")
+    def traded(self, exchange: str, symbol: str) -> int:
+        """Give how many shares were bought today for delivery, less those that were sold."""
         today = self.positions.get((exchange, symbol, CNC))
-        return (holding.sellable if holding else 0) + (today.bought.quantity if today else 0)
+        return today.quantity if today else 0
+
+    def sellable(self, exchange: str, symbol: str) -> int:
+        """Give how many shares may be delivered: those held, also before they have come, and those bought today."""
+        held = self.holdings.get(f"{exchange}:{symbol}")
+        return (held.quantity + held.t1_quantity if held else 0) + self.traded(exchange, symbol)
 
     # ---- the end of a day -----------------------------------------------------------------------------------------
 
@@ -124,17 +114,17 @@ class Book:
         listed any more are over, and settled at their last price.
         """
         cash, carried, held = self.cash, list[Carried](), dict[str, Held]()
-        for key, holding in self.holdings.items():
-            each = holding.held
+        for key, each in self.holdings.items():
             close = closes.get(each.instrument_token, each.close_price)
-            left = each.quantity + each.t1_quantity - holding.used
-            if left > 0:
+            sold = max(0, -self.traded(each.exchange, each.tradingsymbol))
+            if (left := each.quantity + each.t1_quantity - sold) > 0:
                 held[key] = msgspec.structs.replace(each, quantity=left, t1_quantity=0, close_price=close)
         for position in self.positions.values():
             close = closes.get(position.instrument_token, position.close_price)
             if position.product != NRML:
                 cash += position.flow
-                self._deliver(position, close, held)
+                if position.product == CNC and position.quantity > 0:
+                    _deliver(position, close, held)
                 continue
             is_option = position.tradingsymbol.endswith(OPTIONS)
             cash += position.flow if is_option else position.gain(close, since_close=True)
@@ -144,27 +134,17 @@ class Book:
                 cash += position.quantity * close * position.multiplier
         return Opening(self.user, at_ns, day, cash, carried, list(held.values()))
 
-    def _deliver(self, position: Position, close: Decimal, held: dict[str, Held]) -> None:
-        """Put what was bought for delivery among the shares, less what was sold of it on the same day."""
-        holding = self.holdings.get(_key(position))
-        bought = position.quantity + (holding.used if holding else 0)
-        if position.product != CNC or bought <= 0:
-            return
-        before = held.get(_key(position))
-        if before is None:
-            held[_key(position)] = Held(
-                position.exchange,
-                position.tradingsymbol,
-                position.instrument_token,
-                0,
-                bought,
-                position.bought.price,
-                close,
-            )
-            return
-        value = before.quantity * before.average_price + bought * position.bought.price
-        average = value / (before.quantity + bought)
-        held[_key(position)] = msgspec.structs.replace(before, t1_quantity=bought, average_price=average)
+
+def _deliver(position: Position, close: Decimal, held: dict[str, Held]) -> None:
+    """Put what was bought today among the shares; what was sold of it on the same day never gets there."""
+    bought, price, key = position.quantity, position.bought.price, _key(position)
+    before = held.get(key)
+    if before is None:
+        where = (position.exchange, position.tradingsymbol, position.instrument_token)
+        held[key] = Held(*where, quantity=0, t1_quantity=bought, average_price=price, close_price=close)
+        return
+    average = (before.quantity * before.average_price + bought * price) / (before.quantity + bought)
+    held[key] = msgspec.structs.replace(before, t1_quantity=bought, average_price=average)
 
 
 def _key(position: Position) -> str:

@@ -230,7 +230,7 @@ class Desk:
             self._end_day(book)
         now_ns = self._now_ns()
         tokens = {p.instrument_token for book in self._books.values() for p in book.positions.values()}
-        tokens |= {h.held.instrument_token for book in self._books.values() for h in book.holdings.values()}
+        tokens |= {h.instrument_token for book in self._books.values() for h in book.holdings.values()}
         closes = {token: price for token in tokens if (price := self.last_price(token))}
         openings = [book.next_opening(today, now_ns, closes, listed) for book in self._books.values()]
         self._ledger.close()

@@ -118,8 +118,10 @@ class Ledger:
             lines = lines[os.write(self._file, lines) :]
 
     def close(self) -> None:
-        """Write no more."""
-        os.close(self._file)
+        """Write no more; it may be said twice."""
+        file, self._file = self._file, -1
+        if file >= 0:
+            os.close(file)
 
 
 def newest_day(folder: Path) -> date | None:

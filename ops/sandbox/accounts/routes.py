@@ -80,7 +80,7 @@ class AccountRoutes:
     async def holdings(self, request: web.Request) -> web.StreamResponse:
         """Give the shares in the depository."""
         user = self._rest.admit(request, "other").user
-        return success(shown.holdings(self._desk.book(user).holdings.values(), self._desk.last_price))
+        return success(shown.holdings(self._desk.book(user), self._desk.last_price))
 
     async def margins(self, request: web.Request) -> web.StreamResponse:
         """Give the funds of one segment or of both."""

@@ -6,10 +6,10 @@ numbers, as the real ones are.
 
 import datetime
 import zlib
-from collections.abc import Iterable
 from decimal import Decimal
 
-from ops.sandbox.accounts.book import Book, Holding
+from ops.sandbox.accounts.book import Book
+from ops.sandbox.accounts.ledger import Held
 from ops.sandbox.accounts.margin import Funds, LastPrice
 from ops.sandbox.accounts.order import REJECTED, Order, State, Trade
 from ops.sandbox.accounts.position import ZERO, Position
@@ -150,15 +150,17 @@ def _position(one: Position, last: Decimal) -> Json:
     }
 
 
-def holdings(held: Iterable[Holding], last_price: LastPrice) -> list[Json]:
+def holdings(book: Book, last_price: LastPrice) -> list[Json]:
     """Give the shares in the depository."""
-    return [_holding(each, last_price(each.held.instrument_token)) for each in held]
+    return [
+        _holding(each, max(0, -book.traded(each.exchange, each.tradingsymbol)), last_price(each.instrument_token))
+        for each in book.holdings.values()
+    ]
 
 
-def _holding(one: Holding, last: Decimal) -> Json:
-    held = one.held
+def _holding(held: Held, used: int, last: Decimal) -> Json:
     owned = held.quantity + held.t1_quantity
-    left = max(0, held.quantity - one.used)
+    left = max(0, held.quantity - used)
     change = last - held.close_price
     return {
         "tradingsymbol": held.tradingsymbol,
@@ -168,8 +170,8 @@ def _holding(one: Holding, last: Decimal) -> Json:
         "product": "CNC",
         "price": 0,
         "quantity": left,
-        "used_quantity": one.used,
-        "t1_quantity": held.t1_quantity - max(0, one.used - held.quantity),
+        "used_quantity": used,
+        "t1_quantity": held.t1_quantity - max(0, used - held.quantity),
         "realised_quantity": left,
         "authorised_quantity": 0,
         "authorised_date": stamp(0),
@@ -181,7 +183,7 @@ def _holding(one: Holding, last: Decimal) -> Json:
         "average_price": _number(held.average_price),
         "last_price": _number(last),
         "close_price": _number(held.close_price),
-        "pnl": _number((last - held.average_price) * (owned - one.used)),
+        "pnl": _number((last - held.average_price) * (owned - used)),
         "day_change": _number(change),
         "day_change_percentage": _number(change / held.close_price * 100 if held.close_price else ZERO),
         "mtf": {"quantity": 0, "used_quantity": 0, "average_price": 0, "value": 0, "initial_margin": 0},
