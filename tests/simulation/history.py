@@ -254,11 +254,18 @@ class History:
         """Live through it. Raises Violation."""
         with booted(self.kernel), sited(self.tables), _seeded(self.world):
             try:
-                self.world.loop.complete(self._course(), until=self.shape.chaos_seconds + 3 * CALM_SECONDS_MAX + 10)
-            except Stuck as error:
-                raise Violation(f"(live) nothing moves any more, {error}: {self._standing()}") from error
-            finally:
-                self._end()
+                self._live()
+            except BaseException:
+                with suppress(Stuck):  # a world in which something broke may not come to rest; what broke is told
+                    self._end()
+                raise
+            self._end()
+
+    def _live(self) -> None:
+        try:
+            self.world.loop.complete(self._course(), until=self.shape.chaos_seconds + 3 * CALM_SECONDS_MAX + 10)
+        except Stuck as error:
+            raise Violation(f"(live) nothing moves any more, {error}: {self._standing()}") from error
 
     async def _course(self) -> None:
         for process in self.world.processes:
