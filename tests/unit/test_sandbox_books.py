@@ -10,8 +10,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ops.sandbox.accounts import shown
-from ops.sandbox.accounts.book import OPTIONS, Book
+from ops.sandbox.accounts import margin, shown
+from ops.sandbox.accounts.book import Book
 from ops.sandbox.accounts.desk import OPENING_CASH, Desk
 from ops.sandbox.accounts.ledger import Entered, Filled, Opening, Placed
 from ops.sandbox.accounts.order import CNC, MIS, NRML, OPEN, Terms
@@ -60,7 +60,7 @@ def wealth(book: Book, prices: Prices) -> Decimal:
     worth = book.cash
     for position in book.positions.values():
         last = prices[position.instrument_token] * position.multiplier
-        is_future = position.product == NRML and not position.tradingsymbol.endswith(OPTIONS)
+        is_future = position.product == NRML and not position.is_option
         worth += position.flow + position.quantity * last
         if is_future:  # what stayed overnight was settled at the close
             worth -= position.overnight_quantity * position.close_price * position.multiplier
@@ -185,3 +185,28 @@ def test_a_line_that_a_kill_cut_short_never_counted(open_desk: Callable[[], Desk
     desk.place(USER, "regular", {**FORM, "product": "CNC"})
     desk.close()
     assert len(open_desk().book(USER).orders) == 2
+
+
+def blocked(desk: Desk, *, commodity: bool) -> Decimal:
+    """Give the margin that a user's positions and orders block."""
+    found = margin.funds(desk.book(USER), desk.last_price, commodity=commodity)
+    return found.span + found.exposure + found.premium
+
+
+def test_a_share_is_no_option_whatever_its_name_ends_in(open_desk: Callable[[], Desk]) -> None:
+    desk = open_desk()
+    desk.place(USER, "regular", {**FORM, "tradingsymbol": "RELIANCE", "product": "MIS"})
+    (position,) = desk.book(USER).positions.values()
+    assert blocked(desk, commodity=False) == 10 * desk.last_price(position.instrument_token) / 5
+
+
+def test_a_commodity_blocks_its_contract_and_is_refused_beyond_the_money(
+    open_desk: Callable[[], Desk], clock: Clock
+) -> None:
+    desk = open_desk()
+    gold = next(i for i in Market(1, clock.now_ns).instruments if i.tradingsymbol.startswith("GOLD"))
+    form = {**FORM, "exchange": "MCX", "tradingsymbol": gold.tradingsymbol, "product": "NRML"}
+    desk.place(USER, "regular", {**form, "quantity": "1", "order_type": "LIMIT", "price": "100000"})
+    assert blocked(desk, commodity=True) == 100 * 100_000 / 8
+    order_id = desk.place(USER, "regular", {**form, "quantity": "9", "order_type": "LIMIT", "price": "100000"})
+    assert desk.order(USER, order_id).message.startswith("Insufficient funds. Required margin is 11250000.00")

@@ -21,6 +21,7 @@ from ops.sandbox.accounts.order import (
     Order,
     Terms,
 )
+from ops.sandbox.accounts.position import EQUITY
 from ops.sandbox.envelope import input_refused
 from ops.sandbox.instruments import Instrument
 
@@ -28,7 +29,6 @@ VARIETIES = ("regular", "amo")  # the market never closes, so an order for after
 TAG_CHARACTERS_MAX = 20
 TTL_MINUTES_MAX = 60
 QUANTITY_MAX = 10_000_000
-EQUITY = ("NSE", "BSE")
 CHOICES = {
     "transaction_type": (BUY, SELL),
     "order_type": (MARKET, LIMIT, SL, SLM),

@@ -9,7 +9,6 @@ from ops.sandbox.accounts.ledger import Amended, AnyEntry, Carried, Entered, Fil
 from ops.sandbox.accounts.order import CNC, COMPLETE, NRML, Order, State, Trade
 from ops.sandbox.accounts.position import ZERO, Position, multiplier
 
-OPTIONS = ("CE", "PE")
 Key = tuple[str, str, str]  # exchange, symbol, product
 Closes = dict[int, Decimal]  # by instrument_token, the prices at which a day is settled
 
@@ -126,11 +125,10 @@ class Book:
                 if position.product == CNC and position.quantity > 0:
                     _deliver(position, close, held)
                 continue
-            is_option = position.tradingsymbol.endswith(OPTIONS)
-            cash += position.flow if is_option else position.gain(close, since_close=True)
+            cash += position.flow if position.is_option else position.gain(close, since_close=True)
             if position.quantity and position.instrument_token in listed:
                 carried.append(_carry(position, close))
-            elif is_option:
+            elif position.is_option:
                 cash += position.quantity * close * position.multiplier
         return Opening(self.user, at_ns, day, cash, carried, list(held.values()))
 

@@ -146,18 +146,22 @@ class Desk:
                 self._work(user, order)
 
     def _place(self, book: Book, terms: Terms) -> str:
-        now_ns, number = self._now_ns(), self._number()
-        order_id = f"{self._ledger.day:%y%m%d}{number:09}"
-        self._write(Placed(book.user, now_ns, order_id, f"1{number:015}", terms))
-        order = book.orders[order_id]
+        now_ns = self._now_ns()
+        order = self._receive(book, terms, now_ns)
         self._enter(book.user, order, VALIDATING, now_ns)
         if problem := self._problem(book, order):
             self._enter(book.user, order, REJECTED, now_ns, problem)
-            return order_id
+            return order.order_id
         self._enter(book.user, order, OPENING, now_ns)
         self._enter(book.user, order, TRIGGER_PENDING if is_stop(terms) else OPEN, now_ns)
         self._work(book.user, order)
-        return order_id
+        return order.order_id
+
+    def _receive(self, book: Book, terms: Terms, now_ns: int) -> Order:
+        number = self._number()
+        order_id = f"{self._ledger.day:%y%m%d}{number:09}"
+        self._write(Placed(book.user, now_ns, order_id, f"1{number:015}", terms))
+        return book.orders[order_id]
 
     def _problem(self, book: Book, order: Order) -> str:
         """Say why the exchange or the broker's risk management does not take an order; nothing where it does."""
@@ -168,7 +172,8 @@ class Desk:
             if terms.quantity > sellable:
                 return f"Insufficient stock holding. Available quantity is {sellable}, required is {terms.quantity}."
         needed = sum(margin.required(order, book, last).values(), Decimal(0))
-        free = margin.funds(book, self.last_price, commodity=False).net + needed  # it counts the order already
+        segments = [margin.funds(book, self.last_price, commodity=commodity).net for commodity in (False, True)]
+        free = sum(segments, needed)  # one of them counts the order already
         if needed > free:
             return f"Insufficient funds. Required margin is {needed:.2f} but available margin is {free:.2f}."
         return ""
@@ -254,12 +259,10 @@ class Desk:
                 MARKET,
                 tag="squareoff",
             )
-            number = self._number()
-            order_id = f"{self._ledger.day:%y%m%d}{number:09}"
-            self._write(Placed(book.user, now_ns, order_id, f"1{number:015}", terms))
+            order = self._receive(book, terms, now_ns)
             price = self.last_price(position.instrument_token) or position.average_price
-            self._write(Filled(book.user, now_ns, order_id, self._trade_id(), terms.quantity, price))
-            self._heard(book.user, book.orders[order_id])
+            self._write(Filled(book.user, now_ns, order.order_id, self._trade_id(), terms.quantity, price))
+            self._heard(book.user, order)
 
     # ---- entries --------------------------------------------------------------------------------------------------
 

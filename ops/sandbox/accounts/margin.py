@@ -8,9 +8,9 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import NamedTuple
 
-from ops.sandbox.accounts.book import OPTIONS, Book
+from ops.sandbox.accounts.book import Book
 from ops.sandbox.accounts.order import CNC, MIS, Order
-from ops.sandbox.accounts.position import ZERO, Position
+from ops.sandbox.accounts.position import ZERO, Position, is_option, multiplier
 
 INTRADAY_SHARE = Decimal("0.2")
 SPAN_SHARE, EXPOSURE_SHARE = Decimal("0.1"), Decimal("0.025")
@@ -41,11 +41,11 @@ class Funds(NamedTuple):
         return self.cash - self.debits
 
 
-def blocked(product: str, tradingsymbol: str, *, is_buy: bool, value: Decimal) -> dict[str, Decimal]:
+def blocked(product: str, *, is_option: bool, is_buy: bool, value: Decimal) -> dict[str, Decimal]:
     """Give what so much of an instrument blocks, by the name of the part of `Funds`."""
     if product == CNC:
         return {"delivery": value if is_buy else ZERO}
-    if tradingsymbol.endswith(OPTIONS) and is_buy:
+    if is_option and is_buy:
         return {"premium": value}
     if product == MIS:
         return {"span": value * INTRADAY_SHARE}
@@ -62,7 +62,7 @@ def funds(book: Book, last_price: LastPrice, *, commodity: bool) -> Funds:
         last = last_price(position.instrument_token)
         _add(parts, _of(position, last))
         gain = position.gain(last, since_close=True)
-        if position.product == CNC or position.tradingsymbol.endswith(OPTIONS):
+        if position.product == CNC or position.is_option:
             realised += position.flow if position.quantity == 0 else ZERO
         elif position.quantity == 0:
             realised += gain
@@ -82,18 +82,19 @@ def required(order: Order, book: Book, last_price: Decimal) -> dict[str, Decimal
     closes = max(0, -open_quantity) if terms.is_buy else max(0, open_quantity)
     opens = max(0, order.pending - closes)
     price = terms.price or terms.trigger_price or last_price
-    units = position.multiplier if position else 1
-    return blocked(terms.product, terms.tradingsymbol, is_buy=terms.is_buy, value=opens * price * units)
+    what = (terms.exchange, terms.tradingsymbol)
+    value = opens * price * multiplier(*what)
+    return blocked(terms.product, is_option=is_option(*what), is_buy=terms.is_buy, value=value)
 
 
 def _of(position: Position, last: Decimal) -> dict[str, Decimal]:
     is_long = position.quantity > 0
     if position.product == CNC:
         return {"delivery": max(ZERO, -position.flow)}
-    if position.tradingsymbol.endswith(OPTIONS) and is_long:
+    if position.is_option and is_long:
         return {"premium": max(ZERO, -position.flow)}
     value = abs(position.quantity) * last * position.multiplier
-    return blocked(position.product, position.tradingsymbol, is_buy=is_long, value=value)
+    return blocked(position.product, is_option=position.is_option, is_buy=is_long, value=value)
 
 
 def _add(parts: dict[str, Decimal], more: dict[str, Decimal]) -> None:

@@ -92,8 +92,8 @@ class Order(msgspec.Struct):
     def enter(self, status: str, at_ns: int, message: str = "") -> None:
         """Come into a state, and remember it."""
         self.status, self.changed_ns, self.message = status, at_ns, message
-        if status in (CANCELLED, REJECTED):
-            self.cancelled = self.terms.quantity - self.filled if status == CANCELLED else 0
+        if status == CANCELLED:
+            self.cancelled = self.terms.quantity - self.filled
         self.history.append(State(status, at_ns, message, self.terms, self.filled, self.value))
 
 

@@ -9,6 +9,7 @@ from decimal import Decimal
 import msgspec
 
 ZERO = Decimal(0)
+EQUITY = ("NSE", "BSE")
 
 # What one unit of quantity is worth, times its price, where that is not 1: contract sizes of the MCX (GOLD 1 kg quoted
 # for 10 g, SILVER 30 kg for 1 kg, CRUDEOIL 100 barrels, NATURALGAS 1,250 mmBtu; mcxindia.com, contract specifications,
@@ -24,6 +25,11 @@ def multiplier(exchange: str, tradingsymbol: str) -> int:
     if exchange != "MCX":
         return 1
     return next((size for name, size in MULTIPLIERS.items() if tradingsymbol.startswith(name)), 1)
+
+
+def is_option(exchange: str, tradingsymbol: str) -> bool:
+    """Tell an option by its symbol; among shares an ending says nothing: RELIANCE."""
+    return exchange not in EQUITY and tradingsymbol.endswith(("CE", "PE"))
 
 
 class Side(msgspec.Struct):
@@ -56,6 +62,11 @@ class Position(msgspec.Struct):
     close_price: Decimal = ZERO
     bought: Side = msgspec.field(default_factory=Side)
     sold: Side = msgspec.field(default_factory=Side)
+
+    @property
+    def is_option(self) -> bool:
+        """Tell an option from a future or a share."""
+        return is_option(self.exchange, self.tradingsymbol)
 
     @property
     def quantity(self) -> int:
