@@ -1,0 +1,33 @@
+"""Charges by a dated tariff: pure, without a database.
+
+tariff = Tariff.parse(shipped().text)
+exact = tariff.order_charges(Order(day=..., exchange="NSE", segment="equity_intraday", side="BUY", fills=...))
+of_trades = apportion(exact, order.turnovers)
+evening = note([exact, ...], Rounding.CONTRACT_NOTE, tariff.gst(day, segment, exchange))
+left = tariff.dp_charge(day, "NSE", value=...)
+"""
+
+from projectors.charges.amounts import Charges, total
+from projectors.charges.intraday import matched
+from projectors.charges.order import Fill, Order
+from projectors.charges.rounding import Rounding, note
+from projectors.charges.segment import Exchange, Segment, name_of, segment_of
+from projectors.charges.share import apportion
+from projectors.charges.tariff import DpCharge, Tariff
+
+__all__ = [
+    "Charges",
+    "DpCharge",
+    "Exchange",
+    "Fill",
+    "Order",
+    "Rounding",
+    "Segment",
+    "Tariff",
+    "apportion",
+    "matched",
+    "name_of",
+    "note",
+    "segment_of",
+    "total",
+]
