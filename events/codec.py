@@ -42,6 +42,19 @@ KNOWN_TYPES = frozenset(
         "token.changed.v1",
         "instruments.part.v1",
         "instruments.dump.v1",
+        "account.known.v1",
+        "account.part.v1",
+        "account.snapshot.v1",
+        "account.sync.v1",
+        "account.forwarded.v1",
+        "request.pull.v1",
+        "request.updated.v1",
+        "request.account.v1",
+        "strategy.set.v1",
+        "rule.set.v1",
+        "rule.removed.v1",
+        "action.set.v1",
+        "tariff.set.v1",
     }
 )
 

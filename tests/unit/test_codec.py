@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from events import codec, messages
+from events import accounts, codec, messages
 from events.event import EVENT_BYTES_MAX, Event, Recorded
 from runtime.errors import BadEvent, BadInput, LogRotten, UnknownEvent
 from tests.entries import START_NS, STREAM, entry, event
@@ -50,6 +50,61 @@ SAID: dict[str, Event] = {
                 asked_ns=START_NS - 9,
                 answered_ns=START_NS,
             ),
+            accounts.Known(account="main", broker="kite", user="AB1234", name="Family"),
+            accounts.SnapshotPart(account="main", kind="orders", sha256="00" * 32, part=1, body=b"(\xb5/\xfd"),
+            accounts.Snapshot(
+                account="main",
+                broker="kite",
+                kind="orders",
+                run="r1",
+                asked_ns=START_NS - 9,
+                answered_ns=START_NS,
+                sha256="00" * 32,
+                body=b"(\xb5/\xfd",
+            ),
+            accounts.SyncRun(
+                account="main",
+                broker="kite",
+                run="r1",
+                trigger="schedule",
+                started_ns=START_NS - 9,
+                finished_ns=START_NS,
+                outcome="partial",
+                kinds={
+                    "orders": accounts.Pulled(ok=True, rows=3),
+                    "trades": accounts.Pulled(ok=False, tries=3, error_type="Unreachable", error="no answer in 7 s"),
+                },
+                error="trades: no answer in 7 s",
+                asked=[("requests", 7)],
+            ),
+            accounts.Forwarded(
+                stream="requests",
+                n=7,
+                at_ns=START_NS,
+                kind="strategy.set.v1",
+                payload=msgspec.Raw(b'{"type":"strategy.set.v1","strategy":"7"}'),
+            ),
+            accounts.PullAccounts(accounts=["main"], kinds=["orders"], key="k6"),
+            accounts.OrderUpdated(
+                broker="kite", user="AB1234", order_id="250101000000001", by="postback", body=b"{}", key="k7"
+            ),
+            accounts.AccountSet(account="main", broker="kite", user="AB1234", name="Family", key="k8"),
+            accounts.StrategySet(strategy="7", name="Breakout", description="of the first hour", key="k9"),
+            accounts.RuleSet(
+                rule="r1", strategy="7", kind="symbol", pattern="NFO:NIFTY*", valid_from="2026-04-01", key="k10"
+            ),
+            accounts.RuleRemoved(rule="r1", key="k11"),
+            accounts.ActionSet(
+                action="a1",
+                kind="split",
+                exchange="NSE",
+                tradingsymbol="INFY",
+                day="2026-04-13",
+                ratio_old=1,
+                ratio_new=5,
+                key="k12",
+            ),
+            accounts.TariffSet(broker="kite", text="", sha256="00" * 32, key="k13"),
         )
     },
 }
