@@ -64,7 +64,7 @@ class Snapshot(Message, frozen=True, tag="account.snapshot.v1"):
 
 
 class Pulled(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of one kind in a run: rows in the answer, and what went wrong (the class of the error, and its words)."""
+    """What came of one kind in a run: rows in the answer, or what went wrong (the error's class, and its words)."""
 
     ok: bool
     rows: int = 0

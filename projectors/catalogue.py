@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from projectors.accounts.projector import ACCOUNTS
 from projectors.candles import CANDLES
 from projectors.gaps import GAPS
 from projectors.instruments import INSTRUMENTS
@@ -10,7 +11,7 @@ from projectors.projector import Projection
 from projectors.ticks import TICKS
 from runtime.errors import BadInput
 
-PROJECTIONS: dict[str, Projection] = {each.name: each for each in (TICKS, CANDLES, GAPS, INSTRUMENTS, PARKED)}
+PROJECTIONS: dict[str, Projection] = {each.name: each for each in (TICKS, CANDLES, GAPS, INSTRUMENTS, PARKED, ACCOUNTS)}
 
 
 def chosen(names: Sequence[str]) -> list[Projection]:

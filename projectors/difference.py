@@ -2,7 +2,8 @@
 
 Each table is cut into parts (`sum_<table>` in sql/statements/differences.sql). A part whose checksum is the same on
 both sides is the same, in whatever order its rows lie; of one that is not, the rows are fetched (`rows_<table>`) and
-compared. Rows of events that were lost with a disk (tombstones) are no difference: nobody can make them again.
+compared. A table without statements of its own is cut by account. Rows of events that were lost with a disk
+(tombstones) are no difference: nobody can make them again.
 """
 
 import json
@@ -17,6 +18,7 @@ import msgspec
 from runtime.calendar import IST
 from sql.rebuilds import Site
 from sql.snapshot import Snapshot
+from sql.statements import statements
 
 LIVE = "public"
 ROWS_SHOWN_MAX = 100  # enough to see what is the matter; a parser's bug changes every row
@@ -99,7 +101,8 @@ async def _since(snapshot: Snapshot, schema: str, kept_days: int) -> datetime:
 
 async def _sums(snapshot: Snapshot, schema: str, table: str, parameters: Mapping[str, Any]) -> Sums:
     await snapshot.rows("look_into", {"schema": schema})
-    rows = await snapshot.rows(f"sum_{table}", parameters)
+    own = f"sum_{table}" in statements
+    rows = await snapshot.rows(f"sum_{table}" if own else "sum_by_account", {**parameters, "table": table})
     return {row["part"]: (row["rows"], row["checksum"]) for row in rows}
 
 
@@ -111,7 +114,8 @@ async def _rows_apart(
     for each in (LIVE, schema):
         await snapshot.rows("look_into", {"schema": each})
         held: dict[str, Counter[str]] = {}
-        for row in await snapshot.rows(f"rows_{table}", parameters):
+        own = f"rows_{table}" in statements
+        for row in await snapshot.rows(f"rows_{table}" if own else "rows_by_account", {**parameters, "table": table}):
             if each == LIVE and (row["stream"], row["n"]) in lost:
                 continue
             held.setdefault(row["key"], Counter())[json.dumps(row["body"], sort_keys=True)] += 1

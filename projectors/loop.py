@@ -119,7 +119,7 @@ class Loop:
         self.progress = Progress()
         self._store, self._reader, self._clock, self._marks, self._stop = store, reader, clock, marks, stop
         self._log = get("projector").bind(projector=projection.name, stream=stream)
-        self._read_events = read_events
+        self._read_events = min(read_events, projection.read_events or read_events)
         self.is_live = True  # its tables may hold rows of events that were lost since; those of a rebuild do not
         self._lost: list[LostRows] = []  # to be noted with the commit that passes them
         self._complaints = Complaints(self._log)

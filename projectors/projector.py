@@ -50,7 +50,8 @@ class Projection(msgspec.Struct, frozen=True):
     goes on; without it, as for orders, trades and money, the projector stops and says so. packets: how many ticks an
     event said that it holds, for the account of one that is parked whole. weight: how much work a pair of it is beside
     others, for sharing them out. rest_seconds: how long it rests after a read that took all there was; what is in no
-    haste takes more at once, and leaves the processor to what is.
+    haste takes more at once, and leaves the processor to what is. read_events: the most that one read takes, and so one
+    transaction, where events are large.
 
     forget: removes its rows of one event, as its present code finds them, and gives how many these were, so that this
     event can be tried again (`projectors.retry`); None where rows hold more than one event, or one changes another's.
@@ -69,6 +70,7 @@ class Projection(msgspec.Struct, frozen=True):
     packets: Callable[[Recorded], int] = lambda _: 0
     weight: int = 1
     rest_seconds: float = 0.0
+    read_events: int | None = None
     forget: Callable[[Rows, Recorded], Awaitable[int]] | None = None
 
 

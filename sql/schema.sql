@@ -295,6 +295,32 @@ CREATE FUNCTION public.roll_day(at timestamp with time zone, token bigint) RETUR
     select ((at at time zone 'Asia/Kolkata')::date + candle_opens(token)) at time zone 'Asia/Kolkata'
 $$;
 
+CREATE FUNCTION public.rows_by_account(name text, account text) RETURNS TABLE(key text, body jsonb)
+    LANGUAGE plpgsql
+    AS $_$
+declare
+    columns text := (
+        select string_agg(format('%I', attname), ', ' order by array_position(indkey::smallint[], attnum))
+        from pg_index join pg_attribute on attrelid = indrelid and attnum = any (indkey)
+        where indrelid = name::regclass and indisprimary);
+begin
+    return query execute format(
+        'select concat_ws('' '', %s), to_jsonb(held) from %I held where account_id = $1 order by %s', columns, name, columns)
+        using account;
+end $_$;
+
+COMMENT ON FUNCTION public.rows_by_account(name text, account text) IS 'The rows of one account, by their primary key.';
+
+CREATE FUNCTION public.sum_by_account(name text) RETURNS TABLE(part text, rows bigint, checksum numeric)
+    LANGUAGE plpgsql
+    AS $$
+begin
+    return query execute format(
+        'select account_id, count(*), sum(hash_record_extended(held, 0)) from %I held group by account_id', name);
+end $$;
+
+COMMENT ON FUNCTION public.sum_by_account(name text) IS 'A checksum of each account''s rows in the table of this name that the caller sees.';
+
 CREATE FUNCTION public.swap_rebuild(of_projector text, place text, replaced text, names text[]) RETURNS void
     LANGUAGE plpgsql
     AS $$
@@ -347,6 +373,37 @@ CREATE FUNCTION public.views_over(tables regclass[]) RETURNS SETOF regclass
 $$;
 
 COMMENT ON FUNCTION public.views_over(tables regclass[]) IS 'The views that read these tables; those of TimescaleDB''s own apart, which cannot be replaced.';
+
+CREATE TABLE public.account_changes (
+    cursor bigint NOT NULL,
+    account_id text NOT NULL,
+    kind text NOT NULL,
+    key text NOT NULL,
+    change text NOT NULL,
+    before jsonb,
+    after jsonb,
+    observed_at timestamp with time zone NOT NULL,
+    CONSTRAINT account_changes_change_check CHECK ((change = ANY (ARRAY['added'::text, 'changed'::text, 'removed'::text])))
+);
+
+COMMENT ON TABLE public.account_changes IS 'What one snapshot has that the one before had not; prices that move by themselves left out.';
+
+COMMENT ON COLUMN public.account_changes.cursor IS 'n of the event times 2^20, and its place in it: growing over all accounts, and the same after a rebuild.';
+
+CREATE TABLE public.account_snapshots (
+    account_id text NOT NULL,
+    kind text NOT NULL,
+    asked_at timestamp with time zone NOT NULL,
+    answered_at timestamp with time zone NOT NULL,
+    asked_ns bigint NOT NULL,
+    sha256 text NOT NULL,
+    rows integer NOT NULL,
+    n bigint NOT NULL,
+    body_n bigint NOT NULL,
+    body bytea NOT NULL
+);
+
+COMMENT ON TABLE public.account_snapshots IS 'The newest answer of each kind: its body (zstd) is what the next one is compared with.';
 
 CREATE TABLE public.bahi_migrations (
     number integer NOT NULL,
@@ -548,6 +605,38 @@ CREATE VIEW public.candles_5m AS
            FROM public.candles_1m) each
   GROUP BY rolled, instrument_token;
 
+CREATE TABLE public.day_positions (
+    account_id text CONSTRAINT positions_account_id_not_null NOT NULL,
+    exchange text CONSTRAINT positions_exchange_not_null NOT NULL,
+    tradingsymbol text CONSTRAINT positions_tradingsymbol_not_null NOT NULL,
+    product text CONSTRAINT positions_product_not_null NOT NULL,
+    instrument_token bigint,
+    quantity numeric CONSTRAINT positions_quantity_not_null NOT NULL,
+    overnight_quantity numeric DEFAULT 0 CONSTRAINT positions_overnight_quantity_not_null NOT NULL,
+    multiplier numeric DEFAULT 1 CONSTRAINT positions_multiplier_not_null NOT NULL,
+    average_price numeric,
+    close_price numeric,
+    last_price numeric,
+    pnl numeric,
+    day_pnl numeric,
+    realised numeric,
+    unrealised numeric,
+    buy_quantity numeric,
+    buy_value numeric,
+    sell_quantity numeric,
+    sell_value numeric,
+    strategy_id text,
+    synced_at timestamp with time zone CONSTRAINT positions_synced_at_not_null NOT NULL,
+    raw jsonb CONSTRAINT positions_raw_not_null NOT NULL,
+    n bigint CONSTRAINT positions_n_not_null NOT NULL
+);
+
+COMMENT ON TABLE public.day_positions IS 'What was traded today, as the broker last told; positions are the other view of the same.';
+
+COMMENT ON COLUMN public.day_positions.day_pnl IS 'The broker''s m2m: against yesterday''s close.';
+
+COMMENT ON COLUMN public.day_positions.strategy_id IS 'Whose it is, where all of it is one strategy''s; strategy_positions splits it otherwise.';
+
 CREATE TABLE public.feed_gaps (
     feed text NOT NULL,
     connection integer NOT NULL,
@@ -560,6 +649,34 @@ CREATE TABLE public.feed_gaps (
 );
 
 COMMENT ON TABLE public.feed_gaps IS 'Losses of feed, in receive time; to_time is null while one lasts.';
+
+CREATE TABLE public.holdings (
+    account_id text NOT NULL,
+    exchange text NOT NULL,
+    tradingsymbol text NOT NULL,
+    isin text,
+    instrument_token bigint,
+    product text,
+    quantity numeric NOT NULL,
+    t1_quantity numeric DEFAULT 0 NOT NULL,
+    realised_quantity numeric,
+    used_quantity numeric,
+    authorised_quantity numeric,
+    opening_quantity numeric,
+    short_quantity numeric,
+    collateral_quantity numeric,
+    collateral_type text,
+    average_price numeric,
+    close_price numeric,
+    last_price numeric,
+    pnl numeric,
+    day_change numeric,
+    synced_at timestamp with time zone NOT NULL,
+    raw jsonb NOT NULL,
+    n bigint NOT NULL
+);
+
+COMMENT ON TABLE public.holdings IS 'The shares in the depository as the broker last told.';
 
 CREATE TABLE public.instrument_dumps (
     broker text NOT NULL,
@@ -600,6 +717,83 @@ CREATE TABLE public.lost_rows (
 );
 
 COMMENT ON TABLE public.lost_rows IS 'Rows of events that a log.takeover (n) gave up as lost: nobody else gets them, and the projection is to be rebuilt.';
+
+CREATE TABLE public.margins (
+    account_id text NOT NULL,
+    segment text NOT NULL,
+    enabled boolean,
+    net numeric,
+    available jsonb NOT NULL,
+    utilised jsonb NOT NULL,
+    synced_at timestamp with time zone NOT NULL,
+    raw jsonb NOT NULL,
+    n bigint NOT NULL
+);
+
+COMMENT ON TABLE public.margins IS 'The funds of each segment as the broker last told.';
+
+CREATE TABLE public.order_history (
+    account_id text NOT NULL,
+    day date NOT NULL,
+    order_id text NOT NULL,
+    n bigint NOT NULL,
+    status text NOT NULL,
+    status_message text,
+    quantity numeric,
+    price numeric,
+    trigger_price numeric,
+    filled_quantity numeric,
+    pending_quantity numeric,
+    cancelled_quantity numeric,
+    average_price numeric,
+    told_at timestamp with time zone,
+    observed_at timestamp with time zone NOT NULL
+);
+
+COMMENT ON TABLE public.order_history IS 'Each state in which an order was seen: between two pulls it may have had others.';
+
+CREATE TABLE public.orders (
+    account_id text NOT NULL,
+    day date NOT NULL,
+    order_id text NOT NULL,
+    exchange_order_id text,
+    parent_order_id text,
+    exchange text NOT NULL,
+    tradingsymbol text NOT NULL,
+    instrument_token bigint,
+    side text NOT NULL,
+    order_type text,
+    product text,
+    variety text,
+    validity text,
+    quantity numeric NOT NULL,
+    disclosed_quantity numeric,
+    price numeric,
+    trigger_price numeric,
+    filled_quantity numeric DEFAULT 0 NOT NULL,
+    pending_quantity numeric,
+    cancelled_quantity numeric,
+    average_price numeric,
+    status text NOT NULL,
+    status_message text,
+    tag text,
+    tags text[] DEFAULT '{}'::text[] NOT NULL,
+    strategy_id text,
+    strategy_reason text DEFAULT ''::text NOT NULL,
+    created_at timestamp with time zone,
+    updated_at timestamp with time zone,
+    exchange_at timestamp with time zone,
+    observed_at timestamp with time zone NOT NULL,
+    absent_since timestamp with time zone,
+    raw jsonb NOT NULL,
+    n bigint NOT NULL
+);
+
+COMMENT ON TABLE public.orders IS 'Every order, in its newest state; order_history has the others.';
+
+COMMENT ON COLUMN public.orders.created_at IS 'When the broker took it, as it first said; updated_at is the newest time that it told.';
+
+COMMENT ON COLUMN public.orders.absent_since IS 'Since when the broker does not list it any more, on its own day; nothing that it said is taken back.';
 
 CREATE TABLE public.parked_decisions (
     requests_stream text NOT NULL,
@@ -699,6 +893,38 @@ CREATE VIEW public.parked AS
 
 COMMENT ON VIEW public.parked IS 'Each parked event with its state: waiting for a decision, retry_wanted, set_aside.';
 
+CREATE TABLE public.positions (
+    account_id text NOT NULL,
+    exchange text NOT NULL,
+    tradingsymbol text NOT NULL,
+    product text NOT NULL,
+    instrument_token bigint,
+    quantity numeric NOT NULL,
+    overnight_quantity numeric DEFAULT 0 NOT NULL,
+    multiplier numeric DEFAULT 1 NOT NULL,
+    average_price numeric,
+    close_price numeric,
+    last_price numeric,
+    pnl numeric,
+    day_pnl numeric,
+    realised numeric,
+    unrealised numeric,
+    buy_quantity numeric,
+    buy_value numeric,
+    sell_quantity numeric,
+    sell_value numeric,
+    strategy_id text,
+    synced_at timestamp with time zone NOT NULL,
+    raw jsonb NOT NULL,
+    n bigint NOT NULL
+);
+
+COMMENT ON TABLE public.positions IS 'The net positions as the broker last told; day_positions are another view of the same, never to be added.';
+
+COMMENT ON COLUMN public.positions.day_pnl IS 'The broker''s m2m: against yesterday''s close.';
+
+COMMENT ON COLUMN public.positions.strategy_id IS 'Whose it is, where all of it is one strategy''s; strategy_positions splits it otherwise.';
+
 CREATE TABLE public.projection_checkpoints (
     projector text NOT NULL,
     stream text NOT NULL,
@@ -737,6 +963,24 @@ ALTER TABLE public.streams ALTER COLUMN stream_id ADD GENERATED ALWAYS AS IDENTI
     CACHE 1
 );
 
+CREATE TABLE public.sync_runs (
+    n bigint NOT NULL,
+    account_id text NOT NULL,
+    run text NOT NULL,
+    trigger text NOT NULL,
+    started_at timestamp with time zone NOT NULL,
+    finished_at timestamp with time zone NOT NULL,
+    kinds text[] NOT NULL,
+    counts jsonb NOT NULL,
+    outcome text NOT NULL,
+    success boolean NOT NULL,
+    error text,
+    results jsonb NOT NULL,
+    asked jsonb NOT NULL
+);
+
+COMMENT ON TABLE public.sync_runs IS 'Each run over an account: what came, what did not, and which requests it answers.';
+
 CREATE TABLE public.ticks (
     "time" timestamp with time zone NOT NULL,
     received_at timestamp with time zone NOT NULL,
@@ -758,6 +1002,49 @@ CREATE TABLE public.ticks (
 )
 PARTITION BY RANGE ("time");
 
+CREATE TABLE public.trades (
+    account_id text NOT NULL,
+    day date NOT NULL,
+    exchange text NOT NULL,
+    order_id text NOT NULL,
+    trade_id text NOT NULL,
+    exchange_order_id text,
+    "time" timestamp with time zone NOT NULL,
+    tradingsymbol text NOT NULL,
+    instrument_token bigint,
+    product text NOT NULL,
+    side text NOT NULL,
+    quantity numeric NOT NULL,
+    price numeric NOT NULL,
+    strategy_id text,
+    strategy_reason text DEFAULT ''::text NOT NULL,
+    observed_at timestamp with time zone NOT NULL,
+    absent_since timestamp with time zone,
+    raw jsonb NOT NULL,
+    n bigint NOT NULL
+);
+
+COMMENT ON TABLE public.trades IS 'Every fill: the facts that all profit and loss is made of.';
+
+CREATE TABLE public.trading_accounts (
+    account_id text NOT NULL,
+    broker text NOT NULL,
+    broker_user text DEFAULT ''::text NOT NULL,
+    name text DEFAULT ''::text NOT NULL,
+    active boolean DEFAULT true NOT NULL,
+    last_sync_at timestamp with time zone,
+    last_sync_status text,
+    last_sync_error text,
+    last_success_at timestamp with time zone,
+    trades_count bigint DEFAULT 0 NOT NULL,
+    orders_count bigint DEFAULT 0 NOT NULL,
+    n bigint NOT NULL
+);
+
+COMMENT ON TABLE public.trading_accounts IS 'Each account that is or was pulled, and what came of its last run.';
+
+COMMENT ON COLUMN public.trading_accounts.last_sync_status IS 'ok, partial (some kinds came), failed, or refused (log in again).';
+
 CREATE TABLE public.workers (
     worker text NOT NULL,
     pairs jsonb NOT NULL,
@@ -767,6 +1054,12 @@ CREATE TABLE public.workers (
 COMMENT ON TABLE public.workers IS 'The processes that run projectors, what each of them could run, and until when it counts as alive.';
 
 COMMENT ON COLUMN public.workers.pairs IS 'Arrays of projector, stream and weight: what this process knows and sees.';
+
+ALTER TABLE ONLY public.account_changes
+    ADD CONSTRAINT account_changes_pkey PRIMARY KEY (cursor);
+
+ALTER TABLE ONLY public.account_snapshots
+    ADD CONSTRAINT account_snapshots_pkey PRIMARY KEY (account_id, kind);
 
 ALTER TABLE ONLY public.bahi_migrations
     ADD CONSTRAINT bahi_migrations_pkey PRIMARY KEY (number);
@@ -786,8 +1079,14 @@ ALTER TABLE ONLY public.candle_volumes
 ALTER TABLE ONLY public.candles_1m
     ADD CONSTRAINT candles_1m_pkey PRIMARY KEY (instrument_token, bucket);
 
+ALTER TABLE ONLY public.day_positions
+    ADD CONSTRAINT day_positions_pkey PRIMARY KEY (account_id, exchange, tradingsymbol, product);
+
 ALTER TABLE ONLY public.feed_gaps
     ADD CONSTRAINT feed_gaps_pkey PRIMARY KEY (stream, from_time);
+
+ALTER TABLE ONLY public.holdings
+    ADD CONSTRAINT holdings_pkey PRIMARY KEY (account_id, exchange, tradingsymbol);
 
 ALTER TABLE ONLY public.instrument_dumps
     ADD CONSTRAINT instrument_dumps_pkey PRIMARY KEY (broker, day);
@@ -798,6 +1097,15 @@ ALTER TABLE ONLY public.instruments
 ALTER TABLE ONLY public.lost_rows
     ADD CONSTRAINT lost_rows_pkey PRIMARY KEY (projector, stream, n);
 
+ALTER TABLE ONLY public.margins
+    ADD CONSTRAINT margins_pkey PRIMARY KEY (account_id, segment);
+
+ALTER TABLE ONLY public.order_history
+    ADD CONSTRAINT order_history_pkey PRIMARY KEY (account_id, day, order_id, n);
+
+ALTER TABLE ONLY public.orders
+    ADD CONSTRAINT orders_pkey PRIMARY KEY (account_id, day, order_id);
+
 ALTER TABLE ONLY public.parked_decisions
     ADD CONSTRAINT parked_decisions_pkey PRIMARY KEY (requests_stream, requests_n);
 
@@ -806,6 +1114,9 @@ ALTER TABLE ONLY public.parked_events
 
 ALTER TABLE ONLY public.parked_tries
     ADD CONSTRAINT parked_tries_pkey PRIMARY KEY (requests_stream, requests_n);
+
+ALTER TABLE ONLY public.positions
+    ADD CONSTRAINT positions_pkey PRIMARY KEY (account_id, exchange, tradingsymbol, product);
 
 ALTER TABLE ONLY public.projection_checkpoints
     ADD CONSTRAINT projection_checkpoints_pkey PRIMARY KEY (projector, stream);
@@ -819,8 +1130,19 @@ ALTER TABLE ONLY public.streams
 ALTER TABLE ONLY public.streams
     ADD CONSTRAINT streams_stream_key UNIQUE (stream);
 
+ALTER TABLE ONLY public.sync_runs
+    ADD CONSTRAINT sync_runs_pkey PRIMARY KEY (n);
+
+ALTER TABLE ONLY public.trades
+    ADD CONSTRAINT trades_pkey PRIMARY KEY (account_id, day, exchange, order_id, trade_id);
+
+ALTER TABLE ONLY public.trading_accounts
+    ADD CONSTRAINT trading_accounts_pkey PRIMARY KEY (account_id);
+
 ALTER TABLE ONLY public.workers
     ADD CONSTRAINT workers_pkey PRIMARY KEY (worker);
+
+CREATE INDEX account_changes_account ON public.account_changes USING btree (account_id, cursor);
 
 CREATE INDEX candles_1m_bucket ON public.candles_1m USING btree (bucket, stream_id);
 
@@ -828,10 +1150,20 @@ CREATE INDEX instruments_now ON public.instruments USING btree (exchange, instru
 
 CREATE INDEX instruments_symbol ON public.instruments USING btree (tradingsymbol text_pattern_ops, exchange);
 
+CREATE INDEX orders_open ON public.orders USING btree (account_id) WHERE (status <> ALL (ARRAY['COMPLETE'::text, 'CANCELLED'::text, 'REJECTED'::text]));
+
+CREATE INDEX orders_order ON public.orders USING btree (order_id);
+
 CREATE INDEX parked_decisions_event ON public.parked_decisions USING btree (projector, stream, n);
 
 CREATE UNIQUE INDEX parked_decisions_key ON public.parked_decisions USING btree (requests_stream, key) WHERE (key <> ''::text);
 
 CREATE INDEX parked_tries_event ON public.parked_tries USING btree (projector, stream, n);
 
+CREATE INDEX sync_runs_account ON public.sync_runs USING btree (account_id, n DESC);
+
 CREATE INDEX ticks_time ON ONLY public.ticks USING brin ("time") WITH (pages_per_range='32', autosummarize='on');
+
+CREATE INDEX trades_symbol ON public.trades USING btree (account_id, exchange, tradingsymbol, product);
+
+CREATE INDEX trades_time ON public.trades USING btree (account_id, "time");

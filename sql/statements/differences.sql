@@ -126,3 +126,9 @@ from parked_decisions group by 1
 select concat_ws(' ', requests_stream, requests_n) as key, requests_stream as stream, requests_n as n,
        to_jsonb(parked_decisions) as body
 from parked_decisions where requests_stream = %(part)s order by requests_n
+
+-- sum_by_account: a checksum of each account's rows, of a table that has no statement of its own
+select part, rows, checksum from sum_by_account(%(table)s)
+
+-- rows_by_account: the rows of one account
+select key, null as stream, null as n, body from rows_by_account(%(table)s, %(part)s)

@@ -26,6 +26,7 @@ from runtime.lifecycle import Stop
 from runtime.settings import Settings
 from sql.store import Store
 from tests import servers
+from tests.account_log import a_day
 from tests.entries import START_NS
 from tests.frames import STREAM, entry, recorded
 from tests.loops import HastyClock, Running, ask
@@ -50,6 +51,7 @@ async def fill(settings: Settings) -> dict[str, int]:
         OTHER: events(1, EVENTS, OTHER),
         "reference": log_of(dumps),
         "requests": requests,
+        "accounts": a_day().events,
     }
     for stream, log in streams.items():
         for start in range(0, len(log), SEGMENT_EVENTS):

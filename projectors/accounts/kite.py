@@ -1,0 +1,259 @@
+"""Kite's answers as rows: each kind's key, its columns, and which of them move by themselves.
+
+A real trade (Kite Connect v3, `GET /trades`), which has no tag, no price but `average_price`, and a time without a day:
+
+    {"average_price": 310.7, "exchange": "NSE", "exchange_order_id": "1300000001887410",
+     "exchange_timestamp": "2017-12-29 12:02:05", "instrument_token": 779521, "order_id": "171229000724687",
+     "order_timestamp": "12:02:05", "product": "CNC", "quantity": 1, "trade_id": "75894751",
+     "tradingsymbol": "SBIN", "transaction_type": "BUY"}
+"""
+
+from collections.abc import Callable, Iterator
+from datetime import date
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+import msgspec
+
+from events.accounts import Kind
+from projectors.accounts.reading import REMEDY, Reading
+from runtime.calendar import IST
+from runtime.errors import BadEvent
+
+SIDES = ("BUY", "SELL")
+
+# What changes with every price, and says nothing that the price does not.
+MOVING_PRICES = frozenset(
+    {
+        "last_price",
+        "close_price",
+        "pnl",
+        "day_pnl",
+        "m2m",
+        "unrealised",
+        "realised",
+        "value",
+        "buy_m2m",
+        "sell_m2m",
+        "buy_m2m_value",
+        "sell_m2m_value",
+        "day_change",
+        "day_change_percentage",
+    }
+)
+MOVING_FUNDS = frozenset({"net", "live_balance", "m2m_unrealised", "m2m_realised", "debits", "span", "exposure"})
+
+Columns = dict[str, Any]
+_json = msgspec.json.Decoder(float_hook=Decimal)  # the broker's own digits
+
+
+class Row(NamedTuple):
+    """One row of an answer. day: IST, of orders and trades. told: what is compared with the answer before."""
+
+    key: str
+    day: date | None
+    columns: Columns
+    told: Columns
+    raw: dict[str, Any]
+
+
+class Unread(NamedTuple):
+    """A row that cannot be read: its place in the answer, from 1, why, and what it is."""
+
+    place: int
+    error: str
+    raw: object
+
+
+class Sheet(msgspec.Struct):
+    """The rows of one table, by key."""
+
+    rows: dict[str, Row] = {}
+    unread: list[Unread] = []
+
+
+def sheets(kind: Kind, body: bytes, day: date) -> dict[str, Sheet]:
+    """Read an answer; give its sheets by table. day: IST, on which it was given.
+
+    Raises BadEvent where it is not an answer of this kind at all; a row that cannot be read is kept in `unread`.
+    """
+    try:
+        answer = _json.decode(body)
+    except (msgspec.DecodeError, ValueError) as error:
+        raise BadEvent(f"the {kind} as JSON", str(error), "run bahi verify") from error
+    data = answer.get("data") if isinstance(answer, dict) else None
+    if kind == "positions" and isinstance(data, dict):
+        return {
+            "positions": _sheet(_listed(data.get("net"), kind), _position, day),
+            "day_positions": _sheet(_listed(data.get("day"), kind), _position, day),
+        }
+    if kind == "margins" and isinstance(data, dict):
+        return {"margins": _sheet([(name, each) for name, each in data.items()], _margin, day)}
+    if kind in _READERS:
+        return {kind: _sheet(_listed(data, kind), _READERS[kind], day)}
+    raise BadEvent(f"the {kind} in `data`", f"{type(data).__name__}", "the broker changed its answer")
+
+
+def _listed(data: object, kind: str) -> list[object]:
+    if data is None:
+        return []
+    if not isinstance(data, list):
+        raise BadEvent(f"a list of {kind} in `data`", f"{type(data).__name__}", "the broker changed its answer")
+    return data
+
+
+def _sheet(items: list[Any], read: Callable[[Any, date], Row], day: date) -> Sheet:
+    found = Sheet()
+    for place, item in enumerate(items, 1):
+        try:
+            row = read(item, day)
+        except BadEvent as error:
+            found.unread.append(Unread(place, str(error), item))
+            continue
+        held = found.rows.setdefault(row.key, row)
+        if held.told != row.told:
+            twice = BadEvent("one row of a key", f"another one of {row.key}", REMEDY)
+            found.unread.append(Unread(place, str(twice), item))
+    return found
+
+
+def _order(raw: object, day: date) -> Row:
+    row = Reading(raw)
+    told_at = row.instant("order_timestamp")
+    exchange_at = row.instant("exchange_timestamp")
+    updated_at = row.instant("exchange_update_timestamp")
+    of = told_at or exchange_at
+    own_day = of.astimezone(IST).date() if of else day
+    order_id, tag = row.needed_text("order_id"), row.text("tag")
+    tags = row.texts("tags")
+    columns = {
+        "order_id": order_id,
+        **{name: row.text(name) for name in ("exchange_order_id", "parent_order_id", "status_message", "validity")},
+        **{name: row.text(name) for name in ("order_type", "product", "variety")},
+        **{name: row.needed_text(name) for name in ("exchange", "tradingsymbol", "status")},
+        "instrument_token": row.whole("instrument_token"),
+        "side": _side(row),
+        "quantity": row.needed_number("quantity"),
+        "filled_quantity": row.amount("filled_quantity"),
+        **{name: row.number(name) for name in ("disclosed_quantity", "price", "trigger_price", "average_price")},
+        **{name: row.number(name) for name in ("pending_quantity", "cancelled_quantity")},
+        "tag": tag,
+        "tags": list(dict.fromkeys([*([tag] if tag else []), *tags])),
+        "created_at": of,
+        "updated_at": max((at for at in (told_at, exchange_at, updated_at) if at), default=None),
+        "exchange_at": exchange_at,
+    }
+    return _made(order_id, own_day, columns, row)
+
+
+def _trade(raw: object, day: date) -> Row:
+    row = Reading(raw)
+    at = row.instant("fill_timestamp") or row.instant("exchange_timestamp")
+    at = at or row.instant("order_timestamp", day)
+    if at is None:
+        raise BadEvent("a time in `fill_timestamp` or `exchange_timestamp`", "none", REMEDY)
+    row.used.add("order_timestamp")
+    exchange, order_id, trade_id = (row.needed_text(name) for name in ("exchange", "order_id", "trade_id"))
+    columns = {
+        "exchange": exchange,
+        "order_id": order_id,
+        "trade_id": trade_id,
+        "exchange_order_id": row.text("exchange_order_id"),
+        "time": at,
+        "tradingsymbol": row.needed_text("tradingsymbol"),
+        "instrument_token": row.whole("instrument_token"),
+        "product": row.needed_text("product"),
+        "side": _side(row),
+        "quantity": _traded(row),
+        "price": row.needed_number("average_price"),
+    }
+    return _made(f"{exchange} {order_id} {trade_id}", at.astimezone(IST).date(), columns, row)
+
+
+def _traded(row: Reading) -> Decimal:
+    """Give a trade's quantity: the documentation says `filled`, the answers say `quantity`."""
+    found = row.number("quantity") if row.raw.get("quantity") is not None else row.number("filled")
+    if found is None or found <= 0:
+        raise BadEvent("a number above 0 in `quantity`", repr(row.raw.get("quantity")), REMEDY)
+    return found
+
+
+def _position(raw: object, _: date) -> Row:
+    row = Reading(raw)
+    exchange, symbol, product = (row.needed_text(name) for name in ("exchange", "tradingsymbol", "product"))
+    columns = {
+        "exchange": exchange,
+        "tradingsymbol": symbol,
+        "product": product,
+        "instrument_token": row.whole("instrument_token"),
+        "quantity": row.needed_number("quantity"),
+        "overnight_quantity": row.amount("overnight_quantity"),
+        "multiplier": row.number("multiplier") or Decimal(1),
+        **{name: row.number(name) for name in ("average_price", "close_price", "last_price", "pnl")},
+        "day_pnl": row.number("m2m"),
+        **{name: row.number(name) for name in ("realised", "unrealised", "buy_quantity", "buy_value")},
+        **{name: row.number(name) for name in ("sell_quantity", "sell_value")},
+    }
+    return _made(f"{exchange}:{symbol} {product}", None, columns, row, MOVING_PRICES)
+
+
+def _holding(raw: object, _: date) -> Row:
+    row = Reading(raw)
+    exchange, symbol = row.needed_text("exchange"), row.needed_text("tradingsymbol")
+    numbers = (
+        *("realised_quantity", "used_quantity", "authorised_quantity", "opening_quantity", "short_quantity"),
+        *("collateral_quantity", "average_price", "close_price", "last_price", "pnl", "day_change"),
+    )
+    columns = {
+        "exchange": exchange,
+        "tradingsymbol": symbol,
+        **{name: row.text(name) for name in ("isin", "product", "collateral_type")},
+        "instrument_token": row.whole("instrument_token"),
+        "quantity": row.needed_number("quantity"),
+        "t1_quantity": row.amount("t1_quantity"),
+        **{name: row.number(name) for name in numbers},
+    }
+    return _made(f"{exchange}:{symbol}", None, columns, row, MOVING_PRICES)
+
+
+def _margin(item: tuple[str, object], _: date) -> Row:
+    segment, raw = item
+    row = Reading(raw)
+    columns: Columns = {
+        "segment": segment,
+        "enabled": row.raw.get("enabled") if isinstance(row.raw.get("enabled"), bool) else None,
+        "net": row.number("net"),
+        "available": row.fields("available"),
+        "utilised": row.fields("utilised"),
+    }
+    row.used.add("enabled")
+    made = _made(segment, None, columns, row, MOVING_FUNDS)
+    still = {
+        name: {each: value for each, value in columns[name].items() if each not in MOVING_FUNDS}
+        for name in ("available", "utilised")
+    }
+    return made._replace(told={**made.told, **still})
+
+
+def _side(row: Reading) -> str:
+    side = row.needed_text("transaction_type").upper()
+    if side not in SIDES:
+        raise BadEvent(f"`transaction_type` of {', '.join(SIDES)}", side, REMEDY)
+    return side
+
+
+def _made(key: str, day: date | None, columns: Columns, row: Reading, moving: frozenset[str] = frozenset()) -> Row:
+    told = {**row.rest(), **columns}
+    return Row(key, day, columns, {name: told[name] for name in told if name not in moving}, dict(row.raw))
+
+
+def unread_rows(found: dict[str, Sheet]) -> Iterator[Unread]:
+    """Give the rows of all sheets that could not be read, each with a place of its own."""
+    place = 0
+    for sheet in found.values():
+        for each in sheet.unread:
+            place += 1
+            yield each._replace(place=place)
+
+
+_READERS: dict[str, Callable[[Any, date], Row]] = {"orders": _order, "trades": _trade, "holdings": _holding}

@@ -1,0 +1,245 @@
+"""The accounts' tables: what the newest answers say, what was ever said of orders and trades, and what changed."""
+
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from events.accounts import Known, Pulled
+from projectors.accounts import kite
+from projectors.accounts.projector import ACCOUNTS
+from projectors.loop import State
+from tests.account_log import DAY, AccountLog, holding, order, position, positions, trade
+from tests.loops import Desk
+
+SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
+
+
+@pytest.fixture
+def desk(database_url: str, tmp_path: Path) -> Desk:
+    return Desk(database_url, tmp_path)
+
+
+async def test_a_day_of_one_account(desk: Desk) -> None:
+    log = AccountLog()
+    log.add(Known(account="main", broker="kite", user="AB1234", name="Family"))
+    opened: dict[str, Any] = {"status": "OPEN", "filled_quantity": 0, "pending_quantity": 10, "average_price": 0}
+    log.snapshot("main", "orders", [order(**opened, tag="strat7")], "09:16:00")
+    log.snapshot("main", "trades", [], "09:16:00")
+    log.snapshot("main", "orders", [order(tag="strat7", tags=["strat7", "autoslice:1"])], "09:21:00")
+    log.snapshot("main", "trades", [trade("1"), trade("2")], "09:21:00")
+    log.run("main", "09:21:01", kinds={"orders": Pulled(ok=True, rows=1), "trades": Pulled(ok=True, rows=2)})
+    await desk.project(ACCOUNTS, log.events)
+
+    (account,) = await desk.rows("select * from trading_accounts")
+    assert (account["broker_user"], account["name"], account["last_sync_status"]) == ("AB1234", "Family", "ok")
+    assert (account["orders_count"], account["trades_count"]) == (1, 2)
+    assert account["last_sync_at"] == datetime(2026, 4, 13, 3, 51, 1, tzinfo=UTC)
+    (kept,) = await desk.rows("select * from orders")
+    assert kept["created_at"] == datetime(2026, 4, 13, 3, 45, 2, tzinfo=UTC)
+    assert kept["updated_at"] == datetime(2026, 4, 13, 3, 45, 3, tzinfo=UTC)
+    assert (kept["day"], kept["status"], kept["side"]) == (date(2026, 4, 13), "COMPLETE", "BUY")
+    assert (kept["price"], kept["average_price"]) == (Decimal("1500.5"), Decimal("1500.25"))
+    assert kept["tags"] == ["strat7", "autoslice:1"]
+    assert kept["raw"]["guid"] == "x"
+    seen = await desk.rows("select status, filled_quantity from order_history order by n")
+    assert [(each["status"], each["filled_quantity"]) for each in seen] == [("OPEN", 0), ("COMPLETE", 10)]
+    trades = await desk.rows("select trade_id, quantity, price, time from trades order by trade_id")
+    assert [(each["trade_id"], each["quantity"]) for each in trades] == [("1", 5), ("2", 5)]  # in one second
+    changes = await desk.rows("select cursor, kind, key, change, before, after from account_changes order by cursor")
+    assert [(each["kind"], each["change"]) for each in changes] == [
+        ("orders", "added"),
+        ("orders", "changed"),
+        ("trades", "added"),
+        ("trades", "added"),
+    ]
+    assert [each["cursor"] for each in changes] == [2 << 20, 4 << 20, 5 << 20, (5 << 20) + 1]
+    assert (changes[1]["before"]["status"], changes[1]["after"]["status"]) == ("OPEN", "COMPLETE")
+    (run,) = await desk.rows("select * from sync_runs")
+    assert (run["success"], run["counts"]) == (True, {"orders": 1, "trades": 2})
+
+
+async def test_positions_and_holdings_stand_as_told_last_and_prices_are_no_change(desk: Desk) -> None:
+    log = AccountLog()
+    log.snapshot("main", "positions", positions([position(10)], [position(10)]), "10:00:00")
+    log.snapshot("main", "holdings", [holding(3), holding(4, tradingsymbol="TCS")], "10:00:00")
+    moved = position(10, last_price=1510, pnl=97.5, m2m=97.5, unrealised=97.5)
+    log.snapshot("main", "positions", positions([moved], [moved]), "10:05:00")
+    log.snapshot("main", "holdings", [holding(3, last_price=1510, pnl=330)], "10:05:00")
+    await desk.project(ACCOUNTS, log.events)
+
+    (held,) = await desk.rows("select quantity, last_price, pnl, day_pnl from positions")
+    assert held == {
+        "quantity": 10,
+        "last_price": 1510,
+        "pnl": Decimal("97.5"),
+        "day_pnl": Decimal("97.5"),
+    }
+    assert len(await desk.rows("select n from day_positions")) == 1
+    assert [each["tradingsymbol"] for each in await desk.rows("select * from holdings")] == ["INFY"]
+    changes = await desk.rows("select kind, key, change from account_changes order by cursor")
+    assert [(each["kind"], each["key"], each["change"]) for each in changes] == [
+        ("positions", "NSE:INFY MIS", "added"),
+        ("holdings", "NSE:INFY", "added"),
+        ("holdings", "NSE:TCS", "added"),
+        ("holdings", "NSE:TCS", "removed"),
+    ]
+
+
+async def test_an_unchanged_snapshot_of_a_thousand_orders_writes_nothing(desk: Desk) -> None:
+    log = AccountLog()
+    book = [order(f"2604130000{number:05}") for number in range(1000)]
+    log.snapshot("main", "orders", book, "10:00:00")
+    await desk.project(ACCOUNTS, log.events)
+    written = await desk.rows("select xmin::text, ctid::text from orders order by order_id")
+
+    known = len(log.events)
+    log.again("main", "orders", "10:05:00")
+    log.snapshot("main", "orders", [dict(reversed(each.items())) for each in book], "10:10:00")  # in other words
+    await desk.project(ACCOUNTS, log.events[known:])
+    assert await desk.rows("select xmin::text, ctid::text from orders order by order_id") == written
+    assert len(await desk.rows("select cursor from account_changes")) == 1000
+    assert len(await desk.rows("select n from order_history")) == 1000
+    (kept,) = await desk.rows("select asked_at, n from account_snapshots")
+    assert (kept["asked_at"], kept["n"]) == (datetime(2026, 4, 13, 4, 40, tzinfo=UTC), 3)
+
+
+async def test_what_comes_late_changes_nothing_that_is_newer(desk: Desk) -> None:
+    log = AccountLog()
+    log.snapshot("main", "orders", [order(), order("260413000000002")], "10:10:00")
+    log.snapshot("main", "positions", positions([position(10)]), "10:10:00")
+    log.snapshot("main", "orders", [order(status="OPEN"), order("260413000000003")], "10:05:00")
+    log.snapshot("main", "positions", positions([]), "10:05:00")
+    log.snapshot("main", "orders", [order(), order("260413000000002")], "10:10:00")  # and again
+    await desk.project(ACCOUNTS, log.events)
+    kept = await desk.rows("select order_id, status from orders order by order_id")
+    assert [(each["order_id"][-1], each["status"]) for each in kept] == [
+        ("1", "COMPLETE"),
+        ("2", "COMPLETE"),
+        ("3", "COMPLETE"),  # nobody knew it
+    ]
+    assert len(await desk.rows("select n from positions")) == 1
+    assert len(await desk.rows("select cursor from account_changes")) == 3
+    assert len(await desk.rows("select n from order_history")) == 2
+
+
+async def test_an_empty_answer_takes_no_order_and_no_trade_away(desk: Desk) -> None:
+    log = AccountLog()
+    log.snapshot("main", "trades", [trade("1")], "10:00:00")
+    log.snapshot("main", "orders", [order()], "10:00:00")
+    log.snapshot("main", "trades", [], "10:05:00")
+    log.snapshot("main", "orders", [], "10:05:00")
+    await desk.project(ACCOUNTS, log.events)
+    for table in ("trades", "orders"):
+        (kept,) = await desk.rows(f"select absent_since from {table}")
+        assert kept["absent_since"] is not None
+    known = len(log.events)
+    log.snapshot("main", "trades", [trade("1")], "10:10:00")
+    log.snapshot("main", "orders", [order()], "10:10:00")
+    await desk.project(ACCOUNTS, log.events[known:])
+    for table in ("trades", "orders"):
+        (kept,) = await desk.rows(f"select absent_since from {table}")
+        assert kept["absent_since"] is None
+    changes = await desk.rows("select change from account_changes where kind = 'trades' order by cursor")
+    assert [each["change"] for each in changes] == ["added", "removed", "added"]
+
+
+async def test_the_brokers_clear_their_books_overnight(desk: Desk) -> None:
+    log = AccountLog()
+    log.snapshot("main", "orders", [order()], "15:40:00")
+    log.snapshot("main", "orders", [order()], "00:10:00", day="2026-04-14")  # still yesterday's book
+    log.snapshot("main", "orders", [], "09:00:00", day="2026-04-14")
+    await desk.project(ACCOUNTS, log.events)
+    (kept,) = await desk.rows("select day, absent_since from orders")
+    assert kept == {"day": date(2026, 4, 13), "absent_since": None}
+    assert [each["change"] for each in await desk.rows("select change from account_changes")] == ["added"]
+
+
+async def test_a_row_that_cannot_be_read_is_kept_aside_and_the_others_count(desk: Desk) -> None:
+    log = AccountLog()
+    odd = [trade("2", average_price="what"), "nonsense", trade("3", transaction_type="HOLD"), trade("4", quantity=None)]
+    fine = trade("1", average_price="1500.25", quantity="5", fill_timestamp=None, exchange_timestamp="")
+    log.snapshot("main", "trades", [fine, *odd], "10:00:00")
+    log.snapshot("main", "trades", [fine, *odd, trade("5")], "10:05:00")  # the same odd ones are not kept twice
+    await desk.project(ACCOUNTS, log.events)
+    kept = await desk.rows("select trade_id, price, quantity, time from trades order by trade_id")
+    assert [each["trade_id"] for each in kept] == ["1", "5"]
+    assert kept[0]["time"] == datetime(2026, 4, 13, 3, 45, 2, tzinfo=UTC)  # of order_timestamp, which has no day
+    assert (kept[0]["price"], kept[0]["quantity"]) == (Decimal("1500.25"), 5)
+    parked = await desk.rows("select n, part, error from parked_events order by n, part")
+    assert [(each["n"], each["part"]) for each in parked] == [(1, 1), (1, 2), (1, 3), (1, 4)]
+    assert "average_price" in parked[0]["error"]
+
+
+async def test_types_that_drift_are_no_change(desk: Desk) -> None:
+    log = AccountLog()
+    log.snapshot("main", "orders", [order(tags=None)], "10:00:00")
+    log.snapshot("main", "orders", [order(price="1500.50", quantity="10", tags=[])], "10:05:00")
+    log.snapshot("main", "orders", [order(status="GONE FISHING")], "10:10:00")
+    await desk.project(ACCOUNTS, log.events)
+    assert [each["change"] for each in await desk.rows("select change from account_changes order by cursor")] == [
+        "added",
+        "changed",
+    ]
+    assert (await desk.rows("select status from orders"))[0]["status"] == "GONE FISHING"
+
+
+async def test_an_answer_that_is_none_stops_the_projection(desk: Desk) -> None:
+    log = AccountLog()
+    log.snapshot("main", "orders", b"<html>Bad Gateway</html>", "10:00:00")
+    await desk.write(log.events)
+    async with desk.running(ACCOUNTS, "accounts") as running:
+        await running.turned(State.HALTED)
+    assert await desk.rows("select n from orders") == []
+
+
+async def test_a_body_in_parts_is_one_body(desk: Desk) -> None:
+    log = AccountLog()
+    book = [order(f"2604130000{number:05}") for number in range(50)]
+    log.snapshot("main", "orders", book, "10:00:00", parts=3)
+    await desk.write(log.events)
+    async with desk.running(ACCOUNTS, "accounts") as running:
+        await running.reached(4)
+    assert len(await desk.rows("select n from orders")) == 50
+    assert [each["n"] for each in await desk.rows("select distinct n from orders")] == [4]
+
+
+MOCKS = {
+    "kite-mocks": {"holdings": "holdings.json", "margins": "margins.json", "trades": "order_trades.json"},
+    "kite-mocks-older": {
+        "orders": "orders.json",
+        "trades": "trades.json",
+        "positions": "positions.json",
+        "holdings": "holdings.json",
+        "margins": "margins.json",
+    },
+}
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="the folder of real data is not here")
+@pytest.mark.parametrize(("folder", "kind"), [(folder, kind) for folder, kinds in MOCKS.items() for kind in kinds])
+async def test_every_real_answer_comes_whole_into_the_tables(desk: Desk, folder: str, kind: Any) -> None:
+    body = (SHARED / folder / MOCKS[folder][kind]).read_bytes()
+    log = AccountLog()
+    log.snapshot("main", kind, body)
+    await desk.project(ACCOUNTS, log.events)
+    assert await desk.rows("select n from parked_events") == []
+    sheets = kite.sheets(kind, body, date.fromisoformat(DAY))
+    assert any(sheet.rows for sheet in sheets.values())
+    for table, sheet in sheets.items():
+        kept = await desk.rows(f"select raw from {table}")
+        assert sorted(map(comparable, (each["raw"] for each in kept))) == sorted(
+            comparable(row.raw) for row in sheet.rows.values()
+        )
+
+
+def comparable(value: Any) -> str:
+    """Give a row as text, whatever kind of number its figures came back as."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{name}: {comparable(each)}" for name, each in sorted(value.items())) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(comparable, value)) + "]"
+    is_number = isinstance(value, int | float | Decimal) and not isinstance(value, bool)
+    return str(float(value)) if is_number else repr(value)
