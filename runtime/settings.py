@@ -24,6 +24,7 @@ BROKERS = ("sandbox", "kite", "fyers")
 SANDBOX_PORT = 8765
 SANDBOX_INSTRUMENTS_MAX = 9_000  # three connections of Kite carry no more
 SANDBOX_RATE_MAX = 1_000_000  # more than one process can send
+SANDBOX_TRADERS_MAX = 500  # an account each; as many as one process has been seen to keep busy
 SANDBOX_SEED_MAX = 2**32 - 1
 
 MIB = 1024 * 1024
@@ -83,6 +84,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     bahi_sandbox_rate: int | None
     bahi_sandbox_seed: int
     bahi_sandbox_limits: bool
+    bahi_sandbox_traders: int
     alert_urls: tuple[str, ...]
     log_level: str
     log_format: str
@@ -216,6 +218,9 @@ SETTINGS: tuple[Setting, ...] = (
              "Which market the sandbox makes up: the same seed gives the same prices at the same time"),
     _setting("BAHI_SANDBOX_LIMITS", yes_or_no, "true", "true or false",
              "Whether the sandbox refuses what Kite would: requests and connections over its limits"),
+    _setting("BAHI_SANDBOX_TRADERS", whole(0, SANDBOX_TRADERS_MAX), "3",
+             f"a whole number from 0 to {SANDBOX_TRADERS_MAX}",
+             "How many users of the sandbox trade by themselves: TR0001, TR0002 and so on"),
     Setting("ALERT_URLS", list_of(word), "Apprise addresses, separated by commas",
             "Where alerts are sent, as Apprise addresses", default="", secret=True),
     _setting("LOG_LEVEL", one_of("debug", "info", "warning", "error"), "info", "debug, info, warning or error",

@@ -12,7 +12,9 @@ from aiohttp import web
 from ops.sandbox import csv_tape, history, segment_tape
 from ops.sandbox.accounts import shown
 from ops.sandbox.accounts.desk import Desk
+from ops.sandbox.accounts.inspection import Inspection
 from ops.sandbox.accounts.order import Order
+from ops.sandbox.accounts.register import Telling
 from ops.sandbox.accounts.routes import AccountRoutes
 from ops.sandbox.control import Control, Feed
 from ops.sandbox.envelope import wrap_errors
@@ -27,6 +29,7 @@ from ops.sandbox.rest import Rest
 from ops.sandbox.session import Sessions
 from ops.sandbox.socket import Socket
 from ops.sandbox.tape import Tape
+from ops.sandbox.traders import Traders
 from runtime import log
 from runtime.errors import SettingError
 from runtime.settings import Settings
@@ -50,7 +53,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     folder: of its files; port: 0 takes a free one, which <folder>/port then names; seed: of the generated market;
     rate: ticks a second over all instruments, None is 1.5 for each; instruments: how many, None is the usual list;
     tape, speed: play recorded ticks instead; recording: play this one, which has a speed of its own; limits: whether
-    Kite's limits of requests and connections are enforced; redirect_url: where a login leads to.
+    Kite's limits of requests and connections are enforced; redirect_url: where a login leads to; traders: how many
+    seeded ones there are.
     """
 
     folder: Path
@@ -63,6 +67,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     recording: Recording | None = None
     limits: bool = True
     redirect_url: str = "http://127.0.0.1:8000/"
+    traders: int = 0
 
 
 class Exchange:
@@ -76,8 +81,9 @@ class Exchange:
         self.journal = Journal(options.folder / "journal")
         self.sessions = Sessions(options.folder / "sessions.json")
         self.hub = Hub(self.stage, self.journal)
-        self.desk = Desk(options.folder / "books", self.stage, self._tell_order)
+        self.desk = Desk(options.folder / "books", self.stage, self._news)
         self.hub.watchers.append(self.desk)
+        self.traders = Traders(self.desk, options.seed, options.traders)
         self.feed = self._feed()
         self.port = 0
         self._opened_ns = opened(options.folder)
@@ -108,18 +114,25 @@ class Exchange:
         self.journal.close()
         self.desk.close()
 
-    def _tell_order(self, user: str, order: Order) -> None:
+    def _news(self, user: str, order: Order) -> Telling | None:
         """Send an order update to the user's tickers, as Kite does."""
+        listeners = [connection for connection in self.hub if connection.peer.user == user]
+        if not listeners:
+            return None
         text = msgspec.json.encode({"type": "order", "data": {**shown.order(user, order), "user_id": user}})
-        for connection in self.hub:
-            if connection.peer.user == user:
+
+        def tell() -> None:
+            for connection in listeners:
                 connection.tell(text)
+
+        return tell
 
     async def drive(self) -> None:
         """Run market or tape, and heartbeats, for ever; a failure of one is the sandbox's."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.feed.run())
             tasks.create_task(self.hub.beat())
+            tasks.create_task(self.traders.run())
 
     def _feed(self) -> Feed:
         if isinstance(self.stage, RecordingStage):
@@ -144,6 +157,7 @@ class Exchange:
         app.add_routes(rest.routes())
         app.add_routes(AccountRoutes(self.desk, rest).routes())
         app.add_routes(Control(self.hub, self.feed, self.sessions, options.folder / "journal").routes())
+        app.add_routes(Inspection(self.desk, self.traders, options.folder / "books").routes())
         return app
 
 
@@ -192,6 +206,7 @@ async def run(
         tape=tape,
         speed=speed,
         redirect_url=f"http://{settings.api_host}:{settings.api_port}/",
+        traders=settings.bahi_sandbox_traders,
     )
     async with Exchange(options) as exchange:
         _log.info("sandbox.listening", port=exchange.port, instruments=len(exchange.hub.stage.instruments))

@@ -14,7 +14,8 @@ from ops.sandbox.accounts import margin, shown
 from ops.sandbox.accounts.book import Book
 from ops.sandbox.accounts.desk import OPENING_CASH, Desk
 from ops.sandbox.accounts.ledger import Entered, Filled, Opening, Placed
-from ops.sandbox.accounts.order import CNC, MIS, NRML, OPEN, Terms
+from ops.sandbox.accounts.order import CNC, MIS, NRML, OPEN, REJECTED, Terms
+from ops.sandbox.envelope import Refusal
 from ops.sandbox.market import Market
 
 USER = "SB0001"
@@ -187,9 +188,29 @@ def test_a_line_that_a_kill_cut_short_never_counted(open_desk: Callable[[], Desk
     assert len(open_desk().book(USER).orders) == 2
 
 
+def test_shares_are_offered_once(open_desk: Callable[[], Desk]) -> None:
+    desk = open_desk()
+    desk.place(USER, "regular", {**FORM, "product": "CNC"})
+    sale = {**FORM, "product": "CNC", "transaction_type": "SELL", "order_type": "LIMIT", "price": "9000"}
+    offered = desk.place(USER, "regular", {**sale, "quantity": "6"})
+    again = desk.place(USER, "regular", {**sale, "quantity": "5"})
+    assert (desk.order(USER, offered).status, desk.order(USER, again).status) == (OPEN, REJECTED)
+    with pytest.raises(Refusal, match="Available quantity is 10"):
+        desk.modify(USER, offered, {"quantity": "11"})
+    assert desk.order(USER, desk.modify(USER, offered, {"quantity": "10"})).terms.quantity == 10
+
+
+def test_an_order_is_not_made_larger_than_the_money(open_desk: Callable[[], Desk]) -> None:
+    desk = open_desk()
+    order_id = desk.place(USER, "regular", {**FORM, "product": "CNC", "order_type": "LIMIT", "price": "1000"})
+    with pytest.raises(Refusal, match=r"available margin is 10000000\.00"):
+        desk.modify(USER, order_id, {"quantity": "10001"})
+    assert desk.order(USER, desk.modify(USER, order_id, {"quantity": "10000"})).terms.quantity == 10_000
+
+
 def blocked(desk: Desk, *, commodity: bool) -> Decimal:
     """Give the margin that a user's positions and orders block."""
-    found = margin.funds(desk.book(USER), desk.last_price, commodity=commodity)
+    found = margin.funds(desk.book(USER), desk.floor.last_price, commodity=commodity)
     return found.span + found.exposure + found.premium
 
 
@@ -197,7 +218,7 @@ def test_a_share_is_no_option_whatever_its_name_ends_in(open_desk: Callable[[], 
     desk = open_desk()
     desk.place(USER, "regular", {**FORM, "tradingsymbol": "RELIANCE", "product": "MIS"})
     (position,) = desk.book(USER).positions.values()
-    assert blocked(desk, commodity=False) == 10 * desk.last_price(position.instrument_token) / 5
+    assert blocked(desk, commodity=False) == 10 * desk.floor.last_price(position.instrument_token) / 5
 
 
 def test_a_commodity_blocks_its_contract_and_is_refused_beyond_the_money(

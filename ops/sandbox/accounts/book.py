@@ -6,7 +6,7 @@ from decimal import Decimal
 import msgspec
 
 from ops.sandbox.accounts.ledger import Amended, AnyEntry, Carried, Entered, Filled, Held, Opening, Placed, Triggered
-from ops.sandbox.accounts.order import CNC, COMPLETE, NRML, Order, State, Trade
+from ops.sandbox.accounts.order import CNC, COMPLETE, ENDED, NRML, Order, State, Trade
 from ops.sandbox.accounts.position import ZERO, Position, multiplier
 
 Key = tuple[str, str, str]  # exchange, symbol, product
@@ -22,6 +22,7 @@ class Book:
         self.day = date.min
         self.cash = ZERO  # as the day began
         self.orders: dict[str, Order] = {}
+        self.pending: dict[str, Order] = {}  # of these, those that have not ended
         self.trades: list[Trade] = []
         self.positions: dict[Key, Position] = {}
         self.holdings: dict[str, Held] = {}  # as the day began, by EXCHANGE:SYMBOL
@@ -35,9 +36,9 @@ class Book:
                 self.orders[entry.order_id] = order = Order(
                     entry.order_id, entry.exchange_order_id, entry.terms, entry.at_ns
                 )
-                order.enter(order.status, entry.at_ns)
+                self._enter(order, order.status, entry.at_ns)
             case Entered():
-                self.orders[entry.order_id].enter(entry.status, entry.at_ns, entry.message)
+                self._enter(self.orders[entry.order_id], entry.status, entry.at_ns, entry.message)
             case Amended():
                 order = self.orders[entry.order_id]
                 order.terms, order.is_modified = entry.terms, True
@@ -46,9 +47,16 @@ class Book:
             case Filled():
                 self._fill(entry)
 
+    def _enter(self, order: Order, status: str, at_ns: int, message: str = "") -> None:
+        order.enter(status, at_ns, message)
+        if status in ENDED:
+            self.pending.pop(order.order_id, None)
+        else:
+            self.pending[order.order_id] = order
+
     def _open(self, opening: Opening) -> None:
         self.day, self.cash = opening.day, opening.cash
-        self.orders, self.trades = {}, []
+        self.orders, self.pending, self.trades = {}, {}, []
         self.positions = {
             (each.exchange, each.tradingsymbol, each.product): Position(
                 each.exchange,
@@ -82,10 +90,9 @@ class Book:
         )
         position = self.position(terms.exchange, terms.tradingsymbol, terms.product, terms.instrument_token)
         (position.bought if terms.is_buy else position.sold).add(entry.quantity, entry.price)
-        status = COMPLETE if order.filled == terms.quantity else order.status
         order.history.append(State("UPDATE", entry.at_ns, "", terms, order.filled, order.value))
-        if status == COMPLETE:
-            order.enter(COMPLETE, entry.at_ns)
+        if order.filled == terms.quantity:
+            self._enter(order, COMPLETE, entry.at_ns)
 
     def position(self, exchange: str, symbol: str, product: str, token: int) -> Position:
         """Give a position, an empty one where there was none."""
@@ -100,9 +107,14 @@ class Book:
         return today.quantity if today else 0
 
     def sellable(self, exchange: str, symbol: str) -> int:
-        """Give how many shares may be delivered: those held, also before they have come, and those bought today."""
+        """Give how many shares may be delivered: held, also before they have come, or bought today; not yet offered."""
         held = self.holdings.get(f"{exchange}:{symbol}")
-        return (held.quantity + held.t1_quantity if held else 0) + self.traded(exchange, symbol)
+        offered = sum(
+            order.pending
+            for order in self.pending.values()
+            if (order.terms.exchange, order.terms.tradingsymbol) == (exchange, symbol) and order.is_delivery_sale
+        )
+        return (held.quantity + held.t1_quantity if held else 0) + self.traded(exchange, symbol) - offered
 
     # ---- the end of a day -----------------------------------------------------------------------------------------
 

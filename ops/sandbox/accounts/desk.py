@@ -2,27 +2,28 @@
 
 place, modify, cancel -> entries of the ledger -> the user's book
 tick                  -> triggers and fills of the orders that wait for these instruments
-the next day's stage  -> what is intraday is closed at the last price, open orders end, every book opens anew
+the evening           -> open orders end, what is intraday is closed at the last price; until midnight all can see it
+the next day's stage  -> the same for what was opened since, then every book opens anew
 """
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
 
-import numpy as np
+import msgspec
 
-from ops.sandbox import wire
-from ops.sandbox.accounts import asked, ledger, margin
+from ops.sandbox.accounts import asked, margin
 from ops.sandbox.accounts.book import Book
-from ops.sandbox.accounts.fills import Depth, Level, fills, is_stop, triggers
-from ops.sandbox.accounts.ledger import Amended, AnyEntry, Entered, Filled, Ledger, Opening, Placed, Triggered
+from ops.sandbox.accounts.fills import Depth, fills, is_stop, triggers
+from ops.sandbox.accounts.floor import Floor
+from ops.sandbox.accounts.ledger import Amended, Entered, Filled, Opening, Placed, Triggered
 from ops.sandbox.accounts.order import (
     BUY,
     CANCELLED,
     CANCELLING,
-    CNC,
     IOC,
     MARKET,
     MIS,
@@ -38,65 +39,82 @@ from ops.sandbox.accounts.order import (
     Order,
     Terms,
 )
+from ops.sandbox.accounts.position import Position
+from ops.sandbox.accounts.register import Heard, Register
 from ops.sandbox.envelope import Refusal
 from ops.sandbox.stage import Stage
-from ops.sandbox.wire import Field, Ints
-from runtime.calendar import IST
+from ops.sandbox.wire import Ints
+from runtime.calendar import IST, IST_NS
 
 OPENING_CASH = Decimal(10_000_000)
 CHANGES_MAX = 25  # of one order, as at Kite
-FIRST_NUMBER, FIRST_TRADE = 1, 70_000_000  # of a day; trades have numbers of eight digits, as at the exchange
+FIRST_TRADE = 70_000_000  # trades have numbers of eight digits, as at the exchange
 MINUTE_NS = 60 * 10**9
-UNLIMITED = 10**9  # where a tape has no depth, its last price takes any quantity
-
-Heard = Callable[[str, Order], None]  # user and order, after each change
+DAY_NS = 24 * 60 * MINUTE_NS
+EVENING_NS = 10 * MINUTE_NS  # before midnight IST: time for two looks of who looks every five minutes
 
 
 class Desk:
-    """The books of all users."""
+    """The books of all users, and the floor on which they trade."""
 
     def __init__(self, folder: Path, stage: Stage, heard: Heard, now_ns: Callable[[], int] = time.time_ns) -> None:
-        """Take up the books that `folder` keeps. heard: told of each change of an order."""
-        self._folder, self._heard, self._now_ns = folder, heard, now_ns
-        self._books: dict[str, Book] = {}
+        """Take up the books that `folder` keeps. heard: asked at each change of an order what there is to tell."""
+        self._now_ns = now_ns
         self._working: dict[int, dict[str, tuple[str, Order]]] = {}  # place -> order_id -> user, order
-        self._numbers = FIRST_NUMBER
-        self._stage = stage
-        day = ledger.newest_day(folder) or self._today()
-        self._ledger = Ledger(folder, day)
-        for entry in ledger.read(folder, day):
-            self._book(entry.user).apply(entry)
-            self._numbers += isinstance(entry, Placed | Filled)
+        self.floor = Floor(stage)
+        self._register = Register(folder, self._today(), heard)
+        self._evening_ns = 0
         self.follow(stage)
 
     def follow(self, stage: Stage) -> None:
         """Go over to another stage; where it is another day's, the books' day ends on the prices of the one before."""
-        self._turn(set(stage.places))
-        self._stage = stage
-        self._instruments = {i.key: i for i in stage.instruments}
-        self._working = {}
-        for user, book in self._books.items():
-            for order in book.orders.values():
-                self._watch(user, order)
+        with self.together():
+            self._turn(set(stage.places))
+            self.floor = Floor(stage)
+            self._working = {}
+            self._evening_ns = self._evening()
+            for user, book in self._register.books.items():
+                for order in list(book.pending.values()):
+                    self._take_up(user, order)
+
+    @property
+    def day(self) -> date:
+        """Give the day of the books, in IST."""
+        return self._register.day
+
+    @property
+    def is_evening(self) -> bool:
+        """Tell whether the day is about to end."""
+        return self._evening() - self._now_ns() > DAY_NS - EVENING_NS
+
+    def together(self) -> AbstractContextManager[None]:
+        """Write in one go what comes of several requests."""
+        return self._register.together()
 
     def close(self) -> None:
         """Write no more."""
-        self._ledger.close()
+        self._register.close()
 
     # ---- what users ask -------------------------------------------------------------------------------------------
 
     def book(self, user: str) -> Book:
         """Give a user's book of today; a new user's opens now."""
-        book = self._book(user)
-        if book.day != self._ledger.day:
-            self._write(Opening(user, self._now_ns(), self._ledger.day, OPENING_CASH))
+        book = self._register.book(user)
+        if book.day != self._register.day:
+            with self.together():
+                self._register.write(Opening(user, self._now_ns(), self._register.day, OPENING_CASH))
         return book
+
+    def books(self) -> dict[str, Book]:
+        """Give all books, by user."""
+        return {user: self.book(user) for user in sorted(self._register.books)}
 
     def place(self, user: str, variety: str, form: Mapping[str, str]) -> str:
         """Take an order; give its id. What the market itself refuses is an order too. Raises Refusal."""
         book = self.book(user)
-        terms = asked.terms(form, variety, self._instruments)
-        return self._place(book, terms)
+        terms = asked.terms(form, variety, self.floor.listed)
+        with self.together():
+            return self._place(book, terms)
 
     def modify(self, user: str, order_id: str, form: Mapping[str, str]) -> str:
         """Change an order that works. Raises Refusal."""
@@ -105,21 +123,25 @@ class Desk:
         if changes >= CHANGES_MAX:
             raise _order_refused("Maximum allowed order modifications exceeded.")
         key = f"{order.terms.exchange}:{order.terms.tradingsymbol}"
-        terms = asked.amended(order, form, self._instruments[key])
+        terms = asked.amended(order, form, self.floor.listed[key])
+        if problem := self._problem(self.book(user), order, terms):
+            raise _order_refused(problem)
         now_ns = self._now_ns()
-        self._enter(user, order, MODIFYING, now_ns)
-        self._write(Amended(user, now_ns, order_id, terms))
-        self._enter(user, order, MODIFIED, now_ns)
-        waits = is_stop(terms) and not order.is_triggered
-        self._enter(user, order, TRIGGER_PENDING if waits else OPEN, now_ns)
-        self._work(user, order)
+        with self.together():
+            self._enter(user, order, MODIFYING, now_ns)
+            self._register.write(Amended(user, now_ns, order_id, terms))
+            self._enter(user, order, MODIFIED, now_ns)
+            waits = is_stop(terms) and not order.is_triggered
+            self._enter(user, order, TRIGGER_PENDING if waits else OPEN, now_ns)
+            self._work(user, order, self.floor.depth(terms.instrument_token))
         return order_id
 
     def cancel(self, user: str, order_id: str) -> str:
         """Cancel the rest of an order that works. Raises Refusal."""
         order = self._working_order(user, order_id)
-        self._enter(user, order, CANCELLING, self._now_ns())
-        self._enter(user, order, CANCELLED, self._now_ns())
+        with self.together():
+            self._enter(user, order, CANCELLING, self._now_ns())
+            self._enter(user, order, CANCELLED, self._now_ns())
         return order_id
 
     def order(self, user: str, order_id: str) -> Order:
@@ -129,93 +151,76 @@ class Desk:
             raise Refusal(404, "GeneralException", "Couldn't find that `order_id`.")
         return order
 
-    def last_price(self, token: int) -> Decimal:
-        """Give the last price of an instrument, 0 where it is not on the stage or has not ticked."""
-        place = self._stage.places.get(token)
-        if place is None:
-            return Decimal(0)
-        words = self._stage.board[place].view(">u4")
-        return Decimal(int(words[Field.LTP])) / wire.divisor(token)
-
     # ---- what the market does -------------------------------------------------------------------------------------
 
     def tick(self, which: Ints) -> None:
         """Let the orders on these instruments be triggered and filled."""
-        for place in self._working.keys() & set(which.tolist()):
-            for user, order in list(self._working.get(place, {}).values()):
-                self._work(user, order)
+        with self.together():
+            for place in self._working.keys() & set(which.tolist()):
+                depth = self.floor.depth(self.floor.instruments[place].instrument_token)
+                for user, order in list(self._working[place].values()):
+                    self._work(user, order, depth)
+            if self._now_ns() >= self._evening_ns:
+                self._evening_ns += DAY_NS
+                self._end_day()
 
     def _place(self, book: Book, terms: Terms) -> str:
         now_ns = self._now_ns()
         order = self._receive(book, terms, now_ns)
         self._enter(book.user, order, VALIDATING, now_ns)
-        if problem := self._problem(book, order):
+        if problem := self._problem(book, order, terms):
             self._enter(book.user, order, REJECTED, now_ns, problem)
             return order.order_id
         self._enter(book.user, order, OPENING, now_ns)
         self._enter(book.user, order, TRIGGER_PENDING if is_stop(terms) else OPEN, now_ns)
-        self._work(book.user, order)
+        self._work(book.user, order, self.floor.depth(terms.instrument_token))
         return order.order_id
 
     def _receive(self, book: Book, terms: Terms, now_ns: int) -> Order:
-        number = self._number()
-        order_id = f"{self._ledger.day:%y%m%d}{number:09}"
-        self._write(Placed(book.user, now_ns, order_id, f"1{number:015}", terms))
+        number = self._register.number()
+        order_id = f"{self._register.day:%y%m%d}{number:09}"
+        self._register.write(Placed(book.user, now_ns, order_id, f"1{number:015}", terms))
         return book.orders[order_id]
 
-    def _problem(self, book: Book, order: Order) -> str:
-        """Say why the exchange or the broker's risk management does not take an order; nothing where it does."""
-        terms = order.terms
-        last = self.last_price(terms.instrument_token)
-        if terms.product == CNC and not terms.is_buy:
-            sellable = book.sellable(terms.exchange, terms.tradingsymbol)
-            if terms.quantity > sellable:
-                return f"Insufficient stock holding. Available quantity is {sellable}, required is {terms.quantity}."
-        needed = sum(margin.required(order, book, last).values(), Decimal(0))
-        segments = [margin.funds(book, self.last_price, commodity=commodity).net for commodity in (False, True)]
-        free = sum(segments, needed)  # one of them counts the order already
+    def _problem(self, book: Book, order: Order, terms: Terms) -> str:
+        """Say why the exchange or risk management does not take an order on these terms; nothing where it does.
+
+        The order is in the book already, on the terms that it has now.
+        """
+        last = self.floor.last_price(terms.instrument_token)
+        wanted = msgspec.structs.replace(order, terms=terms)
+        if order.is_delivery_sale:
+            sellable = book.sellable(terms.exchange, terms.tradingsymbol) + order.pending
+            if wanted.pending > sellable:
+                return f"Insufficient stock holding. Available quantity is {sellable}, required is {wanted.pending}."
+        before, needed = (sum(margin.required(each, book, last).values(), Decimal(0)) for each in (order, wanted))
+        segments = [margin.funds(book, self.floor.last_price, commodity=commodity).net for commodity in (False, True)]
+        free = sum(segments, before)
         if needed > free:
             return f"Insufficient funds. Required margin is {needed:.2f} but available margin is {free:.2f}."
         return ""
 
-    def _work(self, user: str, order: Order) -> None:
+    def _work(self, user: str, order: Order, depth: Depth | None) -> None:
         """Trigger and fill an order as far as the market lets it now."""
         terms = order.terms
-        depth = self._depth(terms.instrument_token)
         if depth is None or not order.is_working:
             return
         now_ns = self._now_ns()
         if order.status == TRIGGER_PENDING and triggers(terms, depth.last_price):
-            self._write(Triggered(user, now_ns, order.order_id))
+            self._register.write(Triggered(user, now_ns, order.order_id))
             self._enter(user, order, OPEN, now_ns)
         found = fills(order, depth) if order.status == OPEN else []
         for price, quantity in found:
-            self._write(Filled(user, now_ns, order.order_id, self._trade_id(), quantity, price))
+            self._register.write(Filled(user, now_ns, order.order_id, self._trade_id(), quantity, price))
         if found:
             self._watch(user, order)
-            self._heard(user, order)
+            self._register.tell(user, order)
         is_late = terms.validity == TTL and now_ns >= order.placed_ns + terms.validity_ttl * MINUTE_NS
         if order.pending and (terms.validity == IOC or is_late):
             self._enter(user, order, CANCELLED, now_ns)
 
-    def _depth(self, token: int) -> Depth | None:
-        """Give the book of an instrument; of a tape, which has none, its last price; None before its first tick."""
-        place = self._stage.places.get(token)
-        if place is None:
-            return None
-        words = self._stage.board[place].view(">u4").astype(np.int64).tolist()
-        scale = wire.divisor(token)
-        last = Decimal(words[Field.LTP]) / scale
-        if last <= 0:
-            return None
-        levels = [Level(Decimal(words[at + 1]) / scale, words[at]) for at in range(Field.DEPTH, wire.WORDS, 3)]
-        bids, asks = levels[: wire.DEPTH_LEVELS], levels[wire.DEPTH_LEVELS :]
-        if not any(level.quantity for level in levels):
-            bids = asks = [Level(last, UNLIMITED)]
-        return Depth(bids, asks, last)
-
     def _watch(self, user: str, order: Order) -> None:
-        place = self._stage.places.get(order.terms.instrument_token, -1)
+        place = self.floor.places.get(order.terms.instrument_token, -1)
         waiting = self._working.setdefault(place, {})
         if order.is_working:
             waiting[order.order_id] = (user, order)
@@ -229,55 +234,53 @@ class Desk:
     def _turn(self, listed: set[int]) -> None:
         """Close the day and open the next one, where it has come; listed: the instruments that there are then."""
         today = self._today()
-        if today <= self._ledger.day:
+        if today <= self._register.day:
             return
-        for book in self._books.values():
-            self._end_day(book)
-        now_ns = self._now_ns()
-        tokens = {p.instrument_token for book in self._books.values() for p in book.positions.values()}
-        tokens |= {h.instrument_token for book in self._books.values() for h in book.holdings.values()}
-        closes = {token: price for token in tokens if (price := self.last_price(token))}
-        openings = [book.next_opening(today, now_ns, closes, listed) for book in self._books.values()]
-        self._ledger.close()
-        self._ledger, self._numbers, self._working = Ledger(self._folder, today), FIRST_NUMBER, {}
-        self._write(*openings)
+        self._end_day()
+        books, now_ns = self._register.books.values(), self._now_ns()
+        tokens = {p.instrument_token for book in books for p in book.positions.values()}
+        tokens |= {h.instrument_token for book in books for h in book.holdings.values()}
+        closes = {token: price for token in tokens if (price := self.floor.last_price(token))}
+        openings = [book.next_opening(today, now_ns, closes, listed) for book in books]
+        self._register.turn(today)
+        self._register.write(*openings)
 
-    def _end_day(self, book: Book) -> None:
-        """Cancel what is open and close what is intraday."""
+    def _end_day(self) -> None:
+        for user, book in self._register.books.items():
+            for order in [each for each in book.pending.values() if each.is_working]:
+                self._enter(user, order, CANCELLED, self._now_ns())
+            for position in [each for each in book.positions.values() if each.product == MIS and each.quantity]:
+                self._square_off(book, position)
+
+    def _square_off(self, book: Book, position: Position) -> None:
+        """Close what is intraday."""
         now_ns = self._now_ns()
-        for order in [each for each in book.orders.values() if each.is_working]:
-            self._enter(book.user, order, CANCELLED, now_ns)
-        for position in [each for each in book.positions.values() if each.product == MIS and each.quantity]:
-            side = SELL if position.quantity > 0 else BUY
-            terms = Terms(
-                position.exchange,
-                position.tradingsymbol,
-                position.instrument_token,
-                side,
-                abs(position.quantity),
-                MIS,
-                MARKET,
-                tag="squareoff",
-            )
-            order = self._receive(book, terms, now_ns)
-            price = self.last_price(position.instrument_token) or position.average_price
-            self._write(Filled(book.user, now_ns, order.order_id, self._trade_id(), terms.quantity, price))
-            self._heard(book.user, order)
+        side = SELL if position.quantity > 0 else BUY
+        what = (position.exchange, position.tradingsymbol, position.instrument_token)
+        terms = Terms(*what, side, abs(position.quantity), MIS, MARKET, tag="squareoff")
+        order = self._receive(book, terms, now_ns)
+        price = self.floor.last_price(position.instrument_token) or position.average_price
+        self._register.write(Filled(book.user, now_ns, order.order_id, self._trade_id(), terms.quantity, price))
+        self._register.tell(book.user, order)
+
+    def _evening(self) -> int:
+        """Give when the evening of this day begins, or of the next one where it has begun, in UTC ns."""
+        now_ns = self._now_ns()
+        return now_ns + DAY_NS - (now_ns + IST_NS + EVENING_NS) % DAY_NS
 
     # ---- entries --------------------------------------------------------------------------------------------------
 
     def _enter(self, user: str, order: Order, status: str, now_ns: int, message: str = "") -> None:
-        self._write(Entered(user, now_ns, order.order_id, status, message))
+        self._register.write(Entered(user, now_ns, order.order_id, status, message))
         self._watch(user, order)
-        self._heard(user, order)
+        self._register.tell(user, order)
 
-    def _write(self, *entries: AnyEntry) -> None:
-        self._ledger.write(*entries)
-        for entry in entries:
-            self._book(entry.user).apply(entry)
-
-    def _book(self, user: str) -> Book:
-        return self._books.setdefault(user, Book(user))
+    def _take_up(self, user: str, order: Order) -> None:
+        """Let an order wait on this stage; one that a kill left on its way never got there."""
+        if order.is_working:
+            self._watch(user, order)
+        else:
+            self._enter(user, order, REJECTED, self._now_ns(), "The exchange was not reached.")
 
     def _working_order(self, user: str, order_id: str) -> Order:
         order = self.order(user, order_id)
@@ -286,11 +289,7 @@ class Desk:
         return order
 
     def _trade_id(self) -> str:
-        return str(FIRST_TRADE + self._number())
-
-    def _number(self) -> int:
-        self._numbers += 1
-        return self._numbers - 1
+        return str(FIRST_TRADE + self._register.number())
 
     def _today(self) -> date:
         return datetime.fromtimestamp(self._now_ns() / 1e9, IST).date()

@@ -110,12 +110,16 @@ class Ledger:
         content = os.pread(self._file, size, 0)
         if (whole := content.rfind(b"\n") + 1) < size:
             os.ftruncate(self._file, whole)
+        self._waiting = bytearray()
 
-    def write(self, *entries: AnyEntry) -> None:
-        """Write entries, all in one go."""
-        lines = b"".join(msgspec.json.encode(entry) + b"\n" for entry in entries)
-        while lines:
-            lines = lines[os.write(self._file, lines) :]
+    def note(self, *entries: AnyEntry) -> None:
+        """Have entries written with the next flush."""
+        self._waiting += b"".join(msgspec.json.encode(entry) + b"\n" for entry in entries)
+
+    def flush(self) -> None:
+        """Write what was noted, all in one go; what the disk refuses waits for the next time. Raises OSError."""
+        while self._waiting:
+            del self._waiting[: os.write(self._file, self._waiting)]
 
     def close(self) -> None:
         """Write no more; it may be said twice."""
@@ -124,10 +128,14 @@ class Ledger:
             os.close(file)
 
 
+def days(folder: Path) -> list[date]:
+    """Give the days that have a ledger, the newest one last."""
+    return sorted(date.fromisoformat(path.stem) for path in folder.glob("*.jsonl"))
+
+
 def newest_day(folder: Path) -> date | None:
     """Give the last day that has a ledger; None where there is none."""
-    days = sorted(path.stem for path in folder.glob("*.jsonl"))
-    return date.fromisoformat(days[-1]) if days else None
+    return max(days(folder), default=None)
 
 
 def read(folder: Path, day: date) -> Iterator[AnyEntry]:

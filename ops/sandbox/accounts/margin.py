@@ -68,8 +68,8 @@ def funds(book: Book, last_price: LastPrice, *, commodity: bool) -> Funds:
             realised += gain
         else:
             unrealised += gain
-    for order in book.orders.values():
-        if order.pending and (order.terms.exchange in COMMODITY) is commodity:
+    for order in book.pending.values():
+        if (order.terms.exchange in COMMODITY) is commodity:
             _add(parts, required(order, book, last_price(order.terms.instrument_token)))
     return Funds(ZERO if commodity else book.cash, **parts, realised=realised, unrealised=unrealised)
 

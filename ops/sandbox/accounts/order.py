@@ -89,6 +89,11 @@ class Order(msgspec.Struct):
         """Tell whether the market may fill or trigger it."""
         return self.status in (OPEN, TRIGGER_PENDING)
 
+    @property
+    def is_delivery_sale(self) -> bool:
+        """Tell whether shares are offered that must be delivered."""
+        return self.terms.product == CNC and not self.terms.is_buy
+
     def enter(self, status: str, at_ns: int, message: str = "") -> None:
         """Come into a state, and remember it."""
         self.status, self.changed_ns, self.message = status, at_ns, message

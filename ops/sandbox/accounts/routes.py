@@ -75,12 +75,12 @@ class AccountRoutes:
     async def positions(self, request: web.Request) -> web.StreamResponse:
         """Give the positions, in both views."""
         user = self._rest.admit(request, "other").user
-        return success(shown.positions(self._desk.book(user), self._desk.last_price))
+        return success(shown.positions(self._desk.book(user), self._desk.floor.last_price))
 
     async def holdings(self, request: web.Request) -> web.StreamResponse:
         """Give the shares in the depository."""
         user = self._rest.admit(request, "other").user
-        return success(shown.holdings(self._desk.book(user), self._desk.last_price))
+        return success(shown.holdings(self._desk.book(user), self._desk.floor.last_price))
 
     async def margins(self, request: web.Request) -> web.StreamResponse:
         """Give the funds of one segment or of both."""
@@ -89,7 +89,7 @@ class AccountRoutes:
         if segment not in (None, *SEGMENTS):
             raise Refusal(404, "GeneralException", "Route not found")
         found = {
-            name: shown.margins(margin.funds(book, self._desk.last_price, commodity=name == "commodity"))
+            name: shown.margins(margin.funds(book, self._desk.floor.last_price, commodity=name == "commodity"))
             for name in SEGMENTS
         }
         return success(found[segment] if segment else found)
