@@ -8,15 +8,17 @@ left = tariff.dp_charge(day, "NSE", value=...)
 """
 
 from projectors.charges.amounts import Charges, total
-from projectors.charges.intraday import matched
+from projectors.charges.intraday import matched, taxed_by_exchange
 from projectors.charges.order import Fill, Order
 from projectors.charges.rounding import Rounding, note
-from projectors.charges.segment import Exchange, Segment, name_of, segment_of
+from projectors.charges.segment import COLUMNS, Column, Exchange, Segment, name_of, segment_of
 from projectors.charges.share import apportion
 from projectors.charges.tariff import DpCharge, Tariff
 
 __all__ = [
+    "COLUMNS",
     "Charges",
+    "Column",
     "DpCharge",
     "Exchange",
     "Fill",
@@ -29,5 +31,6 @@ __all__ = [
     "name_of",
     "note",
     "segment_of",
+    "taxed_by_exchange",
     "total",
 ]

@@ -13,6 +13,8 @@ import msgspec
 from projectors.charges.segment import Exchange, Segment
 
 ZERO = Decimal(0)
+RUPEE = Decimal(1)
+PAISA = Decimal("0.01")
 NO_SOURCE = "none found"
 
 Side = Literal["BUY", "SELL"]
@@ -46,19 +48,24 @@ class Row(
 
 
 class Brokerage(Row, frozen=True, kw_only=True, tag="brokerage"):
-    """Of one executed order: `flat`, or `percent` of its turnover but at most `cap`."""
+    """Of one executed order: `flat`, or `percent` of its turnover but at most `cap`.
+
+    note_least: what a contract note shows at least, because exchanges allow no note without brokerage.
+    """
 
     KIND = "brokerage"
 
     percent: Decimal = ZERO
     cap: Decimal | None = None
     flat: Decimal | None = None
+    note_least: Decimal = ZERO
 
 
 class TransactionTax(Row, frozen=True, kw_only=True, tag="transaction_tax"):
     """STT or CTT, on the sides named.
 
     The buyer of an option that is exercised pays `exercise_percent` of its intrinsic value, or of the settlement price.
+    note_unit: rupees, to which a contract note rounds the day's sum.
     """
 
     KIND = "transaction_tax"
@@ -69,6 +76,7 @@ class TransactionTax(Row, frozen=True, kw_only=True, tag="transaction_tax"):
     base: Literal["turnover", "premium"] = "turnover"
     exercise_percent: Decimal = ZERO
     exercise_base: Literal["intrinsic", "settlement"] = "intrinsic"
+    note_unit: Decimal = RUPEE
 
 
 class ExchangeCharge(Row, frozen=True, kw_only=True, tag="exchange"):
@@ -88,12 +96,13 @@ class Sebi(Row, frozen=True, kw_only=True, tag="sebi"):
 
 
 class Stamp(Row, frozen=True, kw_only=True, tag="stamp"):
-    """Stamp duty, on the sides named."""
+    """Stamp duty, on the sides named. note_unit: rupees, to which contract notes and Kite round it."""
 
     KIND = "stamp"
 
     percent: Decimal
     sides: tuple[Side, ...] = ("BUY",)
+    note_unit: Decimal = RUPEE
 
 
 class Ipft(Row, frozen=True, kw_only=True, tag="ipft"):
@@ -113,12 +122,13 @@ class Clearing(Row, frozen=True, kw_only=True, tag="clearing"):
 
 
 class Gst(Row, frozen=True, kw_only=True, tag="gst"):
-    """Goods and services tax on the charges named in `on`."""
+    """Goods and services tax on the charges named in `on`; Kite's virtual contract note left some of them out."""
 
     KIND = "gst"
 
     percent: Decimal
     on: tuple[Taxed, ...]
+    virtual_without: tuple[Taxed, ...] = ()
 
 
 class Dp(Row, frozen=True, kw_only=True, tag="dp"):

@@ -1,7 +1,8 @@
 """How exact charges become the amounts of a paper: of a contract note, of Kite's virtual one, of the calculator.
 
-A contract note adds up the orders of one account, day, segment and exchange first and rounds the sums; so what its
-parts come to for one order is not what the order alone would be. Some rules are known from examples alone.
+A contract note has one column for all shares, one for derivatives of shares, one for currencies, and another paper for
+commodities (`segment.COLUMNS`). It adds up the orders of one account, day and column first and rounds the sums; so what
+its parts come to for one order is not what the order alone would be. Some rules are known from examples alone.
 """
 
 from collections.abc import Sequence
@@ -11,40 +12,52 @@ from enum import StrEnum
 import msgspec
 
 from projectors.charges.amounts import EXACT, Charges, goods_tax, total
-from projectors.charges.rate import Gst
-
-RUPEE = Decimal(1)
-PAISA = Decimal("0.01")
+from projectors.charges.rate import PAISA, RUPEE, InForce
 
 
 class Rounding(StrEnum):
     """Who rounds, by name."""
 
     NONE = "none"  # nothing is rounded: what order_charges gives, added up
-    VIRTUAL_NOTE = "virtual_note"  # Kite's virtual contract note: see _virtual
-    CONTRACT_NOTE = "contract_note"  # the evening's note: STT, CTT and stamp duty to the rupee, all else to the paisa
-    CALCULATOR = "calculator"  # the brokerage calculator: STT to the rupee, CTT and all else to the paisa
+    VIRTUAL_NOTE = "virtual_note"  # Kite's virtual contract note: stamp duty alone is rounded
+    CONTRACT_NOTE = "contract_note"  # the evening's note: taxes to the rows' units, all else to the paisa
+    CALCULATOR = (
+        "calculator"  # the brokerage calculator of 2026: STT and stamp duty to the rupee, all else to the paisa
+    )
 
 
-def note(charges: Sequence[Charges], rounding: Rounding, gst: Gst) -> Charges:
-    """Add up the charges of the orders of one account, day, segment and exchange, and round the sums as is named."""
+def note(
+    charges: Sequence[Charges], rounding: Rounding, rates: InForce, *, transaction_tax: Decimal | None = None
+) -> Charges:
+    """Add up the charges of the orders of one account, day and column, and round the sums as is named.
+
+    rates: in force for any of them, for the units of rounding and GST. transaction_tax: the exact sum in place of that
+    of the orders, where it is known better (`intraday.taxed_by_exchange`).
+    """
     exact = total(charges)
-    if rounding is Rounding.NONE:
-        return exact
-    if rounding is Rounding.VIRTUAL_NOTE:
-        return _virtual(exact, gst)
-    taxed_in_paise = rounding is Rounding.CALCULATOR and exact.transaction_tax_type == "ctt"
-    tax_unit = PAISA if taxed_in_paise else RUPEE
-    return _printed(exact, gst, tax_unit, RUPEE if rounding is Rounding.CONTRACT_NOTE else PAISA)
+    if transaction_tax is not None:
+        exact = msgspec.structs.replace(exact, transaction_tax=transaction_tax)
+    match rounding:
+        case Rounding.NONE:
+            return exact
+        case Rounding.VIRTUAL_NOTE:
+            return _virtual(exact, rates)
+        case Rounding.CONTRACT_NOTE:
+            shown = max(exact.brokerage, rates.brokerage.note_least) if charges else exact.brokerage
+            exact = msgspec.structs.replace(exact, brokerage=shown)
+            return _printed(exact, rates, rates.transaction_tax.note_unit, rates.stamp.note_unit)
+        case Rounding.CALCULATOR:
+            return _printed(exact, rates, PAISA if exact.transaction_tax_type == "ctt" else RUPEE, RUPEE)
 
 
-def _virtual(exact: Charges, gst: Gst) -> Charges:
-    """Leave all as it is but for stamp duty, in whole rupees, and GST, which leaves the protection fund out."""
-    without = msgspec.structs.replace(gst, on=tuple(part for part in gst.on if part != "ipft"))
-    return msgspec.structs.replace(exact, stamp=_round(exact.stamp, RUPEE), gst=goods_tax(exact, without))
+def _virtual(exact: Charges, rates: InForce) -> Charges:
+    gst = rates.gst
+    taxed = msgspec.structs.replace(gst, on=tuple(part for part in gst.on if part not in gst.virtual_without))
+    stamp = _round(exact.stamp, rates.stamp.note_unit)
+    return msgspec.structs.replace(exact, stamp=stamp, gst=goods_tax(exact, taxed))
 
 
-def _printed(exact: Charges, gst: Gst, tax_unit: Decimal, stamp_unit: Decimal) -> Charges:
+def _printed(exact: Charges, rates: InForce, tax_unit: Decimal, stamp_unit: Decimal) -> Charges:
     """Round each line that is printed, and reckon GST on the lines as printed.
 
     The exchange's charge, the protection fund and clearing are one line, so what rounding adds to or takes from their
@@ -63,7 +76,7 @@ def _printed(exact: Charges, gst: Gst, tax_unit: Decimal, stamp_unit: Decimal) -
             sebi=_round(exact.sebi),
             stamp=_round(exact.stamp, stamp_unit),
         )
-    return msgspec.structs.replace(rounded, gst=_round(goods_tax(rounded, gst)))
+    return msgspec.structs.replace(rounded, gst=_round(goods_tax(rounded, rates.gst)))
 
 
 def _round(amount: Decimal, unit: Decimal = PAISA) -> Decimal:

@@ -18,6 +18,7 @@ Segment = Literal[
     "commodity_futures",
     "commodity_options",
 ]
+Column = Literal["cash", "derivatives", "currency", "commodity"]
 
 SEGMENTS: tuple[Segment, ...] = get_args(Segment)
 EXCHANGES: Mapping[Segment, tuple[Exchange, ...]] = {
@@ -30,6 +31,18 @@ EXCHANGES: Mapping[Segment, tuple[Exchange, ...]] = {
     "currency_options": ("CDS", "BCD"),
     "commodity_futures": ("MCX", "NCO"),
     "commodity_options": ("MCX", "NCO"),
+}
+# The columns of a contract note, each added up and rounded by itself; commodities have a paper of their own.
+COLUMNS: Mapping[Segment, Column] = {
+    "equity_delivery": "cash",
+    "equity_mtf": "cash",
+    "equity_intraday": "cash",
+    "equity_futures": "derivatives",
+    "equity_options": "derivatives",
+    "currency_futures": "currency",
+    "currency_options": "currency",
+    "commodity_futures": "commodity",
+    "commodity_options": "commodity",
 }
 OPTIONS: frozenset[Segment] = frozenset({"equity_options", "currency_options", "commodity_options"})
 

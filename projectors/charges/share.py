@@ -8,8 +8,7 @@ from collections.abc import Sequence
 from decimal import ROUND_FLOOR, Decimal, localcontext
 
 from projectors.charges.amounts import EXACT, PARTS, Charges
-from projectors.charges.rate import ZERO
-from projectors.charges.rounding import PAISA
+from projectors.charges.rate import PAISA, ZERO
 
 
 def apportion(charges: Charges, turnovers: Sequence[Decimal], unit: Decimal = PAISA) -> list[Charges]:

@@ -148,10 +148,6 @@ class Tariff:
             return DpCharge(ZERO, ZERO)
         return DpCharge(row.amount, row.amount * gst.percent * PERCENT if "dp" in gst.on else ZERO)
 
-    def gst(self, day: date, segment: Segment, exchange: Exchange) -> Gst:
-        """Give the row of GST, by which a contract note is rounded; raise as `on` does."""
-        return self.on(day, segment, exchange).gst
-
     def _row(self, kind: type[_R], day: date, segment: Segment, exchange: Exchange, name: str) -> _R:
         if day < self.begins:
             raise SettingError(

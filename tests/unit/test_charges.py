@@ -1,119 +1,29 @@
-"""Charges of orders against what brokers printed: Kite's answers, a contract note, the brokerage calculator."""
+"""Which segment an order belongs to, what of it was undone on the day, and how charges are shared out."""
 
-import json
 from datetime import date
 from decimal import Decimal
-from pathlib import Path
 
-import msgspec
 import pytest
 
-from projectors.charges import Charges, Fill, Order, Rounding, Segment, Tariff, name_of, note, segment_of
+from projectors.charges import (
+    Charges,
+    Fill,
+    Order,
+    Rounding,
+    Segment,
+    Tariff,
+    apportion,
+    matched,
+    name_of,
+    note,
+    segment_of,
+    taxed_by_exchange,
+)
 from projectors.charges.rate import Side
+from runtime.errors import BadEvent
 from runtime.tariffs import shipped
 
 TARIFF = Tariff.parse(shipped().text)
-MOCKS = Path("/work/shared/data/kite-mocks")
-
-
-def _order(day: str, side: Side, exchange: str, product: str, symbol: str, *fills: tuple[str, str]) -> Order:
-    return msgspec.convert(
-        {
-            "day": day,
-            "exchange": exchange,
-            "segment": segment_of(exchange, product, symbol),
-            "name": name_of(symbol),
-            "side": side,
-            "fills": [{"quantity": Decimal(quantity), "price": Decimal(price)} for quantity, price in fills],
-        },
-        Order,
-    )
-
-
-def _noted(orders: list[Order], rounding: Rounding) -> Charges:
-    gst = TARIFF.gst(orders[0].day, orders[0].segment, orders[0].exchange)
-    return note([TARIFF.order_charges(order) for order in orders], rounding, gst)
-
-
-def _as_kite_says(charges: Charges) -> dict[str, str]:
-    """Give the charges in the words of Kite, which shows the protection fund as one with the exchange's charge."""
-    parts = {
-        "brokerage": charges.brokerage,
-        "transaction_tax": charges.transaction_tax,
-        "exchange_turnover_charge": charges.exchange + charges.ipft + charges.clearing,
-        "sebi_turnover_charge": charges.sebi,
-        "stamp_duty": charges.stamp,
-        "gst": charges.gst,
-        "total": charges.total,
-    }
-    return {part: _plain(amount) for part, amount in parts.items()}
-
-
-def _plain(amount: Decimal | str) -> str:
-    return f"{Decimal(amount).normalize():f}"
-
-
-# What Kite Connect's documented virtual contract note of July 2023 says, to the last digit. It is consistent in all but
-# one place: stamp duty of a purchase is due (0.084 and 0.0045 rupees here) and shown as 0, so it is in whole rupees.
-# GST is on brokerage, SEBI's fee and the exchange's charge without the protection fund that is shown as a part of it.
-VIRTUAL = [
-    (
-        _order("2023-07-10", "BUY", "NSE", "CNC", "SBIN", ("1", "560")),
-        ("0", "0.56", "0.01876", "0.00056", "0", "0.0033768", "0.5826968"),
-    ),
-    (
-        _order("2023-07-10", "SELL", "MCX", "NRML", "GOLDPETAL23JULFUT", ("1", "5862")),
-        ("1.7586", "0.5862", "0.152412", "0.005862", "0", "0.34503732", "2.84811132"),
-    ),
-    (
-        _order("2023-07-10", "BUY", "NFO", "NRML", "NIFTY2371317900PE", ("100", "1.5")),
-        ("20", "0", "0.07575", "0.00015", "0", "3.613527", "23.689427"),
-    ),
-]
-
-
-@pytest.mark.parametrize(("order", "amounts"), VIRTUAL, ids=lambda value: getattr(value, "segment", ""))
-def test_a_virtual_contract_note_comes_out_to_the_last_digit(order: Order, amounts: tuple[str, ...]) -> None:
-    assert tuple(_as_kite_says(_noted([order], Rounding.VIRTUAL_NOTE)).values()) == amounts
-
-
-def test_the_file_of_kite_says_the_same() -> None:
-    file = MOCKS / "virtual_contract_note.json"
-    if not file.exists():
-        pytest.skip("the published answers of Kite Connect are not here; their figures stand above")
-    for line in json.loads(file.read_text("utf-8"), parse_float=Decimal)["data"]:
-        order = _order(
-            "2023-07-10",
-            line["transaction_type"],
-            line["exchange"],
-            line["product"],
-            line["tradingsymbol"],
-            (str(line["quantity"]), str(line["price"])),
-        )
-        said = line["charges"]
-        charges = _noted([order], Rounding.VIRTUAL_NOTE)
-        assert charges.transaction_tax_type == said["transaction_tax_type"]
-        wanted = {**said, "gst": said["gst"]["total"]}
-        ours = _as_kite_says(charges)
-        # The file's amounts went through binary fractions: 0.0033767999999999997 is 0.0033768.
-        assert {part: _plain(round(Decimal(wanted[part]), 12)) for part in ours} == ours
-
-
-def test_a_contract_note_of_june_2024_comes_out_to_the_paisa() -> None:
-    # One lot of BANKNIFTY sold at 48,480: a note that its owner published, without the day, in a public repository's
-    # test of costs. Its line of exchange charges holds the protection fund: 13.67 + 0.73.
-    sold = _order("2024-06-25", "SELL", "NFO", "NRML", "BANKNIFTY24JUNFUT", ("15", "48480"))
-    printed = _as_kite_says(_noted([sold], Rounding.CONTRACT_NOTE))
-    assert printed == {
-        "brokerage": "20",
-        "transaction_tax": "91",  # 90.90
-        "exchange_turnover_charge": "14.4",
-        "sebi_turnover_charge": "0.73",
-        "stamp_duty": "0",
-        "gst": "6.32",
-        "total": "132.45",
-    }
-
 
 SEGMENTS: list[tuple[str, str, str, str, Segment]] = [
     ("NSE", "CNC", "SBIN", "EQ", "equity_delivery"),
@@ -164,3 +74,67 @@ def test_shares_of_one_order_undone_on_the_day_are_charged_as_intraday() -> None
     charges = TARIFF.order_charges(held)
     assert charges.transaction_tax == Decimal("14.00")  # 0.1% of 12,000 and 0.025% of 8,000
     assert charges.brokerage == Decimal("2.40")  # 0.03% of 8,000, nothing for what is delivered
+
+
+WITHOUT_SEGMENT = [
+    ("NSE", "NRML", "SBIN", "a product of CNC, MTF, MIS, BO, CO on NSE; found NRML"),
+    ("XNYS", "CNC", "IBM", "an exchange of NSE, BSE, .*; found XNYS"),
+    ("NFO", "NRML", "NIFTY 50", "a future .* or an option .* on NFO; found NIFTY 50"),
+]
+
+
+@pytest.mark.parametrize(("exchange", "product", "symbol", "said"), WITHOUT_SEGMENT)
+def test_an_order_from_which_no_segment_follows_is_refused(exchange: str, product: str, symbol: str, said: str) -> None:
+    with pytest.raises(BadEvent, match=said):
+        segment_of(exchange, product, symbol)
+
+
+def _shares(side: Side, quantity: int, price: str) -> Order:
+    fills = (Fill(Decimal(quantity), Decimal(price)),)
+    return Order(day=date(2022, 3, 1), exchange="NSE", segment="equity_delivery", side=side, fills=fills)
+
+
+def test_the_smaller_side_of_a_day_is_undone_whole() -> None:
+    sides: list[tuple[Side, int]] = [("BUY", 30), ("SELL", 50), ("BUY", 40), ("SELL", 5)]
+    assert matched([(side, Decimal(quantity)) for side, quantity in sides]) == [30, 50, 25, 5]
+    assert matched([("SELL", Decimal(7))]) == [0]
+
+
+def test_the_exchange_taxes_a_day_at_one_average_price() -> None:
+    # An example of support.zerodha.com (how STT is calculated): 500 bought at 100 and sold at 105, 200 bought at 110.
+    # 500 x 103.75 x 0.025% is 12.97, 200 x 103.75 x 0.1% is 20.75.
+    orders = [_shares("BUY", 500, "100"), _shares("SELL", 500, "105"), _shares("BUY", 200, "110")]
+    rates = TARIFF.on(orders[0].day, "equity_delivery", "NSE")
+    intraday = TARIFF.on(orders[0].day, "equity_intraday", "NSE")
+    tax = taxed_by_exchange(orders, rates.transaction_tax, intraday.transaction_tax)
+    assert tax == Decimal("12.96875") + Decimal("20.75")
+    assert taxed_by_exchange([], rates.transaction_tax, intraday.transaction_tax) == 0
+    noted = note([Charges(transaction_tax_type="stt")], Rounding.CONTRACT_NOTE, rates, transaction_tax=tax)
+    assert noted.transaction_tax == 34
+
+
+def test_shares_of_charges_are_the_whole_again_and_none_is_off_by_a_paisa() -> None:
+    whole = Charges(brokerage=Decimal(20), gst=Decimal("3.6136"), sebi=Decimal("0.004"))
+    shares = apportion(whole, [Decimal(1), Decimal(1), Decimal(1)])
+    assert [share.brokerage for share in shares] == [Decimal("6.66"), Decimal("6.67"), Decimal("6.67")]
+    assert [share.gst for share in shares] == [Decimal("1.20"), Decimal("1.20"), Decimal("1.2136")]
+    assert [share.sebi for share in shares] == [0, 0, Decimal("0.004")]
+
+
+def test_what_cost_nothing_shares_its_charges_evenly() -> None:
+    shares = apportion(Charges(brokerage=Decimal(20)), [Decimal(0), Decimal(0)])
+    assert [share.brokerage for share in shares] == [10, 10]
+
+
+def test_lines_of_a_note_that_are_printed_as_one_are_rounded_as_one() -> None:
+    rates = TARIFF.on(date(2023, 7, 10), "equity_intraday", "NSE")
+    printed = note([Charges(exchange=Decimal("0.004"), ipft=Decimal("0.004"))], Rounding.CONTRACT_NOTE, rates)
+    assert (printed.exchange, printed.ipft) == (Decimal("0.00"), Decimal("0.01"))
+
+
+def test_a_note_of_delivery_shows_a_paisa_of_brokerage_and_a_note_of_nothing_does_not() -> None:
+    rates = TARIFF.on(date(2023, 7, 10), "equity_delivery", "NSE")
+    bought = TARIFF.order_charges(_shares("BUY", 1, "560"))
+    assert note([bought], Rounding.CONTRACT_NOTE, rates).brokerage == Decimal("0.01")
+    assert note([], Rounding.CONTRACT_NOTE, rates).total == 0
+    assert note([bought], Rounding.NONE, rates) == bought
