@@ -24,10 +24,10 @@ Feed = MarketFeed | Playback | Screening
 class Control:
     """Answers below /sandbox, to loopback peers only."""
 
-    def __init__(self, hub: Hub, feed: Feed, sessions: Sessions, folder: Path) -> None:
+    def __init__(self, hub: Hub, feed: Feed, sessions: Sessions, faults: Faults, folder: Path) -> None:
         """Control `hub`; `folder` is where the journal lies."""
         self._feed = feed
-        self._faults = Faults(hub, sessions)
+        self._faults = faults
         self._hub = hub
         self._sessions = sessions
         self._folder = folder
@@ -96,7 +96,9 @@ class Control:
     async def faults(self, request: web.Request) -> web.StreamResponse:
         """Show the last faults and what is still to come."""
         local(request)
-        return success({"pending": self._faults.pending(), "done": self._faults.done})
+        return success(
+            {"pending": self._faults.pending(), "answers": self._faults.answers(), "done": self._faults.done}
+        )
 
     async def commit_fault(self, request: web.Request) -> web.StreamResponse:
         """Misbehave as the JSON body asks."""

@@ -11,7 +11,7 @@ from ops.sandbox import history, instruments, quotes
 from ops.sandbox.envelope import Refusal, input_refused, success, token_refused
 from ops.sandbox.hub import Hub
 from ops.sandbox.limits import Limits
-from ops.sandbox.session import Session, Sessions
+from ops.sandbox.session import Session, Sessions, token_of
 from ops.sandbox.stage import Stage
 from runtime.calendar import IST
 
@@ -112,9 +112,7 @@ class Rest:
 
     def admit(self, request: web.Request, kind: str) -> Session:
         """Check key, token and limit of a request; raise what Kite would answer."""
-        scheme, _, pair = request.headers.get("Authorization", "").partition(" ")
-        api_key, _, access_token = pair.partition(":")
-        return self._admit(api_key if scheme == "token" else "", access_token, kind)
+        return self._admit(*token_of(request), kind)
 
     def _admit(self, api_key: str, access_token: str, kind: str) -> Session:
         self._limits.take(api_key, kind, time.monotonic())

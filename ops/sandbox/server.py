@@ -18,6 +18,7 @@ from ops.sandbox.accounts.register import Telling
 from ops.sandbox.accounts.routes import AccountRoutes
 from ops.sandbox.control import Control, Feed
 from ops.sandbox.envelope import wrap_errors
+from ops.sandbox.faults import Faults
 from ops.sandbox.feed import MarketFeed
 from ops.sandbox.hub import Hub
 from ops.sandbox.journal import Journal
@@ -30,6 +31,7 @@ from ops.sandbox.session import Sessions
 from ops.sandbox.socket import Socket
 from ops.sandbox.tape import Tape
 from ops.sandbox.traders import Traders
+from ops.sandbox.trouble import Trouble
 from runtime import log
 from runtime.errors import SettingError
 from runtime.settings import Settings
@@ -150,13 +152,15 @@ class Exchange:
 
     def _app(self) -> web.Application:
         options = self.options
-        app = web.Application(middlewares=[wrap_errors])
+        trouble = Trouble(self.sessions)
+        app = web.Application(middlewares=[trouble.meddle, wrap_errors])
         socket = Socket(self.hub, self.sessions, options.limits)
         rest = Rest(self.hub, self.sessions, Limits(options.limits), self._history, options.redirect_url)
         app.router.add_get("/", socket.accept)
         app.add_routes(rest.routes())
         app.add_routes(AccountRoutes(self.desk, rest).routes())
-        app.add_routes(Control(self.hub, self.feed, self.sessions, options.folder / "journal").routes())
+        faults = Faults(self.hub, self.sessions, trouble)
+        app.add_routes(Control(self.hub, self.feed, self.sessions, faults, options.folder / "journal").routes())
         app.add_routes(Inspection(self.desk, self.traders, options.folder / "books").routes())
         return app
 

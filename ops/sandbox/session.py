@@ -15,6 +15,7 @@ import zlib
 from pathlib import Path
 
 import msgspec
+from aiohttp import web
 
 from ops.sandbox.envelope import input_refused, token_refused
 
@@ -87,12 +88,13 @@ class Sessions:
         if self._sessions.pop(access_token, None):
             self._keep()
 
-    def expire(self) -> int:
-        """End every session; give how many there were."""
-        count = len(self._sessions)
-        self._sessions.clear()
+    def expire(self, user: str | None = None) -> int:
+        """End every session, or those of one user; give how many there were."""
+        before = len(self._sessions)
+        kept = {} if user is None else {token: held for token, held in self._sessions.items() if held.user != user}
+        self._sessions = kept
         self._keep()
-        return count
+        return before - len(kept)
 
     def _open(self, api_key: str, now_ns: int, user: str) -> Session:
         session = Session(secrets.token_urlsafe(24), api_key, now_ns, next_expiry(now_ns), user)
@@ -108,6 +110,13 @@ class Sessions:
         with os.fdopen(descriptor, "wb") as file:
             file.write(msgspec.json.encode(list(self._sessions.values())))
         draft.replace(self._path)
+
+
+def token_of(request: web.Request) -> tuple[str, str]:
+    """Give api_key and access_token of a request's header, `Authorization: token key:token`; empty ones for none."""
+    scheme, _, pair = request.headers.get("Authorization", "").partition(" ")
+    api_key, _, access_token = pair.partition(":")
+    return (api_key if scheme == "token" else "", access_token)
 
 
 def next_expiry(now_ns: int) -> int:
