@@ -3,7 +3,7 @@
 tariff = Tariff.parse(shipped().text)
 exact = tariff.order_charges(Order(day=..., exchange="NSE", segment="equity_intraday", side="BUY", fills=...))
 of_trades = apportion(exact, order.turnovers)
-evening = note([exact, ...], Rounding.CONTRACT_NOTE, tariff.gst(day, segment, exchange))
+evening = note([exact, ...], Rounding.CONTRACT_NOTE, tariff.on(day, segment, exchange))
 left = tariff.dp_charge(day, "NSE", value=...)
 """
 
