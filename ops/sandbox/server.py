@@ -10,10 +10,11 @@ import msgspec
 from aiohttp import web
 
 from ops.sandbox import csv_tape, history, segment_tape
-from ops.sandbox.accounts import shown
+from ops.sandbox.accounts import postback, shown
 from ops.sandbox.accounts.desk import Desk
 from ops.sandbox.accounts.inspection import Inspection
 from ops.sandbox.accounts.order import Order
+from ops.sandbox.accounts.postback import Postbacks
 from ops.sandbox.accounts.register import Telling
 from ops.sandbox.accounts.routes import AccountRoutes
 from ops.sandbox.control import Control, Feed
@@ -83,6 +84,7 @@ class Exchange:
         self.journal = Journal(options.folder / "journal")
         self.sessions = Sessions(options.folder / "sessions.json")
         self.hub = Hub(self.stage, self.journal)
+        self.postbacks = Postbacks()
         self.desk = Desk(options.folder / "books", self.stage, self._news)
         self.hub.watchers.append(self.desk)
         self.traders = Traders(self.desk, options.seed, options.traders)
@@ -117,15 +119,20 @@ class Exchange:
         self.desk.close()
 
     def _news(self, user: str, order: Order) -> Telling | None:
-        """Send an order update to the user's tickers, as Kite does."""
+        """Make an order update for the user's tickers and the app's postback, as Kite does."""
         listeners = [connection for connection in self.hub if connection.peer.user == user]
-        if not listeners:
+        is_posted = self.postbacks.wants(order)
+        if not listeners and not is_posted:
             return None
-        text = msgspec.json.encode({"type": "order", "data": {**shown.order(user, order), "user_id": user}})
+        app, body = order.app, postback.message(user, order)
+        update = {**shown.order(user, order), "user_id": user, "app_id": body["app_id"], "checksum": ""}
+        text = msgspec.json.encode({"type": "order", "data": update})
 
         def tell() -> None:
             for connection in listeners:
                 connection.tell(text)
+            if is_posted:
+                self.postbacks.post(app, body)
 
         return tell
 
@@ -135,6 +142,7 @@ class Exchange:
             tasks.create_task(self.feed.run())
             tasks.create_task(self.hub.beat())
             tasks.create_task(self.traders.run())
+            tasks.create_task(self.postbacks.run())
 
     def _feed(self) -> Feed:
         if isinstance(self.stage, RecordingStage):
@@ -161,7 +169,7 @@ class Exchange:
         app.add_routes(AccountRoutes(self.desk, rest).routes())
         faults = Faults(self.hub, self.sessions, trouble)
         app.add_routes(Control(self.hub, self.feed, self.sessions, faults, options.folder / "journal").routes())
-        app.add_routes(Inspection(self.desk, self.traders, options.folder / "books").routes())
+        app.add_routes(Inspection(self.desk, self.traders, self.postbacks, options.folder / "books").routes())
         return app
 
 

@@ -34,7 +34,7 @@ class Book:
                 self._open(entry)
             case Placed():
                 self.orders[entry.order_id] = order = Order(
-                    entry.order_id, entry.exchange_order_id, entry.terms, entry.at_ns
+                    entry.order_id, entry.exchange_order_id, entry.terms, entry.at_ns, entry.app
                 )
                 self._enter(order, order.status, entry.at_ns)
             case Entered():

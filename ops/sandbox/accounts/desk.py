@@ -109,12 +109,12 @@ class Desk:
         """Give all books, by user."""
         return {user: self.book(user) for user in sorted(self._register.books)}
 
-    def place(self, user: str, variety: str, form: Mapping[str, str]) -> str:
-        """Take an order; give its id. What the market itself refuses is an order too. Raises Refusal."""
+    def place(self, user: str, variety: str, form: Mapping[str, str], app: str = "") -> str:
+        """Take an order that an app places; give its id. What the market refuses is an order too. Raises Refusal."""
         book = self.book(user)
         terms = asked.terms(form, variety, self.floor.listed)
         with self.together():
-            return self._place(book, terms)
+            return self._place(book, terms, app)
 
     def modify(self, user: str, order_id: str, form: Mapping[str, str]) -> str:
         """Change an order that works. Raises Refusal."""
@@ -164,9 +164,9 @@ class Desk:
                 self._evening_ns += DAY_NS
                 self._end_day()
 
-    def _place(self, book: Book, terms: Terms) -> str:
+    def _place(self, book: Book, terms: Terms, app: str) -> str:
         now_ns = self._now_ns()
-        order = self._receive(book, terms, now_ns)
+        order = self._receive(book, terms, now_ns, app)
         self._enter(book.user, order, VALIDATING, now_ns)
         if problem := self._problem(book, order, terms):
             self._enter(book.user, order, REJECTED, now_ns, problem)
@@ -176,10 +176,10 @@ class Desk:
         self._work(book.user, order, self.floor.depth(terms.instrument_token))
         return order.order_id
 
-    def _receive(self, book: Book, terms: Terms, now_ns: int) -> Order:
+    def _receive(self, book: Book, terms: Terms, now_ns: int, app: str) -> Order:
         number = self._register.number()
         order_id = f"{self._register.day:%y%m%d}{number:09}"
-        self._register.write(Placed(book.user, now_ns, order_id, f"1{number:015}", terms))
+        self._register.write(Placed(book.user, now_ns, order_id, f"1{number:015}", terms, app))
         return book.orders[order_id]
 
     def _problem(self, book: Book, order: Order, terms: Terms) -> str:
@@ -258,7 +258,7 @@ class Desk:
         side = SELL if position.quantity > 0 else BUY
         what = (position.exchange, position.tradingsymbol, position.instrument_token)
         terms = Terms(*what, side, abs(position.quantity), MIS, MARKET, tag="squareoff")
-        order = self._receive(book, terms, now_ns)
+        order = self._receive(book, terms, now_ns, app="")
         price = self.floor.last_price(position.instrument_token) or position.average_price
         self._register.write(Filled(book.user, now_ns, order.order_id, self._trade_id(), terms.quantity, price))
         self._register.tell(book.user, order)

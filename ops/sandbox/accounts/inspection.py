@@ -1,4 +1,4 @@
-"""The sandbox's own endpoints about accounts, for people and tests on the same machine: full books, and traders."""
+"""The sandbox's own endpoints about accounts, for people and tests on the same machine."""
 
 import asyncio
 from collections.abc import Mapping
@@ -11,6 +11,7 @@ from aiohttp import web
 from ops.sandbox.accounts import exact, ledger
 from ops.sandbox.accounts.book import Book
 from ops.sandbox.accounts.desk import Desk
+from ops.sandbox.accounts.postback import Postbacks, Target
 from ops.sandbox.control import local
 from ops.sandbox.envelope import input_refused, success
 from ops.sandbox.traders import Traders, Wish
@@ -19,9 +20,9 @@ from ops.sandbox.traders import Traders, Wish
 class Inspection:
     """Answers below /sandbox, to loopback peers only."""
 
-    def __init__(self, desk: Desk, traders: Traders, folder: Path) -> None:
+    def __init__(self, desk: Desk, traders: Traders, postbacks: Postbacks, folder: Path) -> None:
         """folder: of the ledgers."""
-        self._desk, self._traders, self._folder = desk, traders, folder
+        self._desk, self._traders, self._postbacks, self._folder = desk, traders, postbacks, folder
 
     def routes(self) -> list[web.RouteDef]:
         """Give all of them."""
@@ -29,6 +30,8 @@ class Inspection:
             web.get("/sandbox/books", self.books),
             web.get("/sandbox/traders", self.traders),
             web.post("/sandbox/traders", self.change_traders),
+            web.get("/sandbox/postback", self.postback),
+            web.post("/sandbox/postback", self.aim_postback),
         ]
 
     async def books(self, request: web.Request) -> web.StreamResponse:
@@ -57,6 +60,21 @@ class Inspection:
             raise input_refused(f"Wanted orders_per_second and users, as in docs/sandbox.md; found: {error}") from error
         self._traders.wish(wish)
         return success(self._traders.shown())
+
+    async def postback(self, request: web.Request) -> web.StreamResponse:
+        """Show where postbacks go, and what became of them."""
+        local(request)
+        return success(self._postbacks.state())
+
+    async def aim_postback(self, request: web.Request) -> web.StreamResponse:
+        """Have an app's postbacks sent where the JSON body says."""
+        local(request)
+        try:
+            target = msgspec.json.decode(await request.read(), type=Target)
+        except msgspec.DecodeError as error:
+            raise input_refused(f"Wanted a url, as in docs/sandbox.md; found: {error}") from error
+        self._postbacks.aim(target)
+        return success(self._postbacks.state())
 
     def _day(self, text: str | None) -> date:
         """Read a day that has books. Raises Refusal."""

@@ -57,11 +57,12 @@ class Opening(Entry, frozen=True, tag="opening"):
 
 
 class Placed(Entry, frozen=True, tag="placed"):
-    """An order was received."""
+    """An order was received. app: the api_key that placed it, none for the broker itself."""
 
     order_id: str
     exchange_order_id: str
     terms: Terms
+    app: str = ""
 
 
 class Entered(Entry, frozen=True, tag="entered"):

@@ -64,6 +64,7 @@ class Order(msgspec.Struct):
     exchange_order_id: str
     terms: Terms
     placed_ns: int
+    app: str = ""
     status: str = RECEIVED
     message: str = ""
     changed_ns: int = 0

@@ -57,9 +57,10 @@ class AccountRoutes:
 
     async def place(self, request: web.Request) -> web.StreamResponse:
         """Take an order."""
-        user = self._rest.admit(request, "order").user
+        session = self._rest.admit(request, "order")
         form = {name: str(value) for name, value in (await request.post()).items()}
-        return success({"order_id": self._desk.place(user, request.match_info["variety"], form)})
+        placed = self._desk.place(session.user, request.match_info["variety"], form, session.api_key)
+        return success({"order_id": placed})
 
     async def modify(self, request: web.Request) -> web.StreamResponse:
         """Change an order."""

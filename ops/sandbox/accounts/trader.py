@@ -15,6 +15,7 @@ from ops.sandbox.accounts.order import BUY, CNC, LIMIT, MARKET, MIS, NRML, REJEC
 from ops.sandbox.accounts.position import EQUITY, Position, is_option, multiplier
 from ops.sandbox.envelope import Refusal
 from ops.sandbox.instruments import Instrument
+from ops.sandbox.session import API_KEY
 
 WATCHED = 12  # instruments that one trader deals in
 TRIES = 20  # for each of them
@@ -135,7 +136,7 @@ class Trader:
             "tag": self._random.choice(TAGS) or "",
             **self._prices(order_type, side, depth, instrument),
         }
-        order_id = self._desk.place(self.user, "regular", form)
+        order_id = self._desk.place(self.user, "regular", form, API_KEY)
         order = self._desk.order(self.user, order_id)
         self._short_of_money = order.status == REJECTED and "funds" in order.message
 
@@ -173,7 +174,7 @@ class Trader:
         form = {"exchange": worst.exchange, "tradingsymbol": worst.tradingsymbol, "product": worst.product}
         side = SELL if worst.quantity > 0 else BUY
         terms = {"transaction_type": side, "quantity": str(abs(worst.quantity)), "order_type": MARKET}
-        self._desk.place(self.user, "regular", {**form, **terms})
+        self._desk.place(self.user, "regular", {**form, **terms}, API_KEY)
 
     def _blocks(self, position: Position) -> Decimal:
         last = self._desk.floor.last_price(position.instrument_token)
