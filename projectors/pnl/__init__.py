@@ -2,5 +2,25 @@
 
 from projectors.pnl.entry import Action, Charge, Entry, EntryId, Fill, Opening
 from projectors.pnl.lots import Book, Lot, Match, Statement, fold
+from projectors.pnl.tax import Reckoned, Row, Total, Traded, in_csv, reckon, totals
 
-__all__ = ["Action", "Book", "Charge", "Entry", "EntryId", "Fill", "Lot", "Match", "Opening", "Statement", "fold"]
+__all__ = [
+    "Action",
+    "Book",
+    "Charge",
+    "Entry",
+    "EntryId",
+    "Fill",
+    "Lot",
+    "Match",
+    "Opening",
+    "Reckoned",
+    "Row",
+    "Statement",
+    "Total",
+    "Traded",
+    "fold",
+    "in_csv",
+    "reckon",
+    "totals",
+]

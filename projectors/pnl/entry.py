@@ -25,7 +25,7 @@ _Key: TypeAlias = tuple[tuple[int, int, str], ...]
 
 
 class EntryId(msgspec.Struct, frozen=True):
-    """What an entry is known by for ever. day: the trading day (IST); order_id is empty for what is no trade."""
+    """What an entry is known by for ever. day: the IST day of its time; order_id is empty for what is no trade."""
 
     day: date
     exchange: str
@@ -115,8 +115,7 @@ _KINDS: tuple[type[Entry], ...] = (Action, Opening, Fill, Charge)
 
 
 def _check(entry: Fill | Opening | Charge, has_quantity: bool, numbers: tuple[Decimal, ...]) -> None:
-    zone = entry.time.utcoffset()
-    if zone is None or zone != timedelta(0):
+    if entry.time.utcoffset() != timedelta(0):
         raise BadEvent("a time in UTC", repr(entry.time), f"convert the time of {entry.id}")
     for number in numbers:
         if not number.is_finite() or number.adjusted() >= WHOLE_DIGITS_MAX or _places(number) > PLACES_MAX:

@@ -38,8 +38,8 @@ VALUE_STEP = Decimal(1).scaleb(-PLACES_MAX)
 # Digits of a sum of amounts: a quantity times a price times a multiplier, and room for a million million of them. What
 # needs more raises decimal.Inexact; nothing is rounded unseen.
 DIGITS = 3 * (WHOLE_DIGITS_MAX + PLACES_MAX) + 12
-_EXACT = Context(prec=DIGITS, traps=[Inexact, InvalidOperation, DivisionByZero, Overflow])
-_ROUNDED = Context(prec=DIGITS, rounding=ROUND_HALF_EVEN, traps=[InvalidOperation, DivisionByZero, Overflow])
+EXACT = Context(prec=DIGITS, traps=[Inexact, InvalidOperation, DivisionByZero, Overflow])
+ROUNDED = Context(prec=DIGITS, rounding=ROUND_HALF_EVEN, traps=[InvalidOperation, DivisionByZero, Overflow])
 
 Method: TypeAlias = Literal["fifo", "average"]
 
@@ -71,7 +71,7 @@ class Match(msgspec.Struct, frozen=True):
     @property
     def realised(self) -> Decimal:
         """Give what was won, before charges."""
-        with localcontext(_EXACT):
+        with localcontext(EXACT):
             return self.close_value - self.open_value
 
 
@@ -88,7 +88,7 @@ class Statement(msgspec.Struct, frozen=True):
     @property
     def net(self) -> Decimal:
         """Give realised and unrealised together, less charges."""
-        with localcontext(_EXACT):
+        with localcontext(EXACT):
             return self.realised + self.unrealised - self.charges
 
     def in_paise(self) -> "Statement":
@@ -97,8 +97,8 @@ class Statement(msgspec.Struct, frozen=True):
         What is unrealised takes up the difference: all others are amounts that were paid, and it moves with each tick.
         """
         amounts = (self.realised, self.charges, self.cash_flow, self.market_value, self.opening_value)
-        realised, charges, cash, market, opening = (_ROUNDED.quantize(amount, PAISA) for amount in amounts)
-        with localcontext(_EXACT):
+        realised, charges, cash, market, opening = (ROUNDED.quantize(amount, PAISA) for amount in amounts)
+        with localcontext(EXACT):
             return Statement(realised, cash + market - opening - realised, charges, cash, market, opening)
 
 
@@ -138,7 +138,7 @@ class Book(msgspec.Struct):
         """
         if not self.takes(entry):
             raise BadEvent(f"an entry after {self.last}", f"{entry}", "fold the book again from its entries in order")
-        with localcontext(_EXACT):
+        with localcontext(EXACT):
             if isinstance(entry, Charge):
                 self.charges += entry.amount
                 closed = []
@@ -189,60 +189,44 @@ class Book(msgspec.Struct):
         self.quantity -= sign * closing
         closed, left = [], closing
         while left:
-            lot = self.lots[0]
-            part = min(left, abs(lot.quantity))
-            value = share(lot.value, part, abs(lot.quantity))
-            closed.append(self._match(lot, sign * part, value, sign * part * unit, entry))
-            rest = lot.quantity - sign * part
-            self.lots[:1] = [msgspec.structs.replace(lot, quantity=rest, value=lot.value - value)] if rest else []
-            left -= part
+            part = take(self.lots, min(left, abs(self.lots[0].quantity)))
+            closed.append(self._match(part, part.quantity * unit, entry))
+            left -= abs(part.quantity)
         return closed
 
-    def _match(self, lot: Lot, quantity: Decimal, cost: Decimal, got: Decimal, entry: Entry) -> Match:
-        """Book a match as realised."""
-        self.realised_fifo += got - cost
-        return Match(self.trip, quantity, cost, got, lot.opened, lot.opened_at, entry.id, entry.time)
+    def _match(self, part: Lot, got: Decimal, entry: Entry) -> Match:
+        """Book a part of a lot as realised."""
+        self.realised_fifo += got - part.value
+        return Match(self.trip, part.quantity, part.value, got, part.opened, part.opened_at, entry.id, entry.time)
 
     def _adjust(self, action: Action) -> list[Match]:
         """Change the quantities by an action. The value stays, unless not one whole share is left to carry it."""
-        before = [lot.quantity for lot in self.lots]
-        after = adjusted(before, action)
-        self.adjusted_quantity += sum(after) - self.quantity
-        self.quantity = sum(after, ZERO)
-        if not self.quantity:
+        self.lots, lost = converted(self.lots, action)
+        quantity = sum((lot.quantity for lot in self.lots), ZERO)
+        self.adjusted_quantity += quantity - self.quantity
+        self.quantity = quantity
+        if lost:
             self.realised_average -= self.average_value
             self.average_value = ZERO
-            closed = [self._match(lot, lot.quantity, lot.value, ZERO, action) for lot in self.lots]
-            self.lots = []
-            return closed
-        kept: list[Lot] = []
-        carried = ZERO  # the value of lots of which no whole share is left goes to the next one
-        for lot, quantity in zip(self.lots, after, strict=True):
-            carried += lot.value
-            if quantity:
-                kept.append(msgspec.structs.replace(lot, quantity=quantity, value=carried))
-                carried = ZERO
-        kept[-1] = msgspec.structs.replace(kept[-1], value=kept[-1].value + carried)
-        self.lots = kept
-        return []
+        return [self._match(lot, ZERO, action) for lot in lost]
 
     def open_value(self, method: Method) -> Decimal:
         """Give what the open quantity cost, in rupees; negative when short."""
         if method == "average":
             return self.average_value
-        with localcontext(_EXACT):
+        with localcontext(EXACT):
             return sum((lot.value for lot in self.lots), ZERO)
 
     def average_price(self, method: Method) -> Decimal | None:
         """Give the price at which what is open was opened, to VALUE_STEP; None when nothing is."""
         if not self.quantity:
             return None
-        units = _ROUNDED.multiply(self.quantity, self.multiplier)
-        return _ROUNDED.quantize(_ROUNDED.divide(self.open_value(method), units), VALUE_STEP)
+        units = ROUNDED.multiply(self.quantity, self.multiplier)
+        return ROUNDED.quantize(ROUNDED.divide(self.open_value(method), units), VALUE_STEP)
 
     def statement(self, last_price: Decimal, method: Method) -> Statement:
         """Give the book at a price for one unit."""
-        with localcontext(_EXACT):
+        with localcontext(EXACT):
             market = self.quantity * last_price * self.multiplier
             realised = self.realised_fifo if method == "fifo" else self.realised_average
             unrealised = market - self.open_value(method)
@@ -253,23 +237,42 @@ def share(value: Decimal, part: Decimal, whole: Decimal) -> Decimal:
     """Give the part of a value that falls to a part of its quantity, to VALUE_STEP; all of it for all."""
     if part == whole:
         return value
-    return _ROUNDED.quantize(_ROUNDED.divide(_ROUNDED.multiply(value, part), whole), VALUE_STEP)
+    return ROUNDED.quantize(ROUNDED.divide(ROUNDED.multiply(value, part), whole), VALUE_STEP)
 
 
-def adjusted(quantities: Iterable[Decimal], action: Action) -> list[Decimal]:
-    """Give what lots of one sign become by an action, in whole shares, rounded towards 0 over all of them together.
+def take(lots: list[Lot], quantity: Decimal, *, newest: bool = False) -> Lot:
+    """Take so much (without sign) off the oldest lot, or the newest; at most all of it. Give what was taken."""
+    place = -1 if newest else 0
+    lot = lots[place]
+    value = share(lot.value, quantity, abs(lot.quantity))
+    taken = msgspec.structs.replace(lot, quantity=quantity.copy_sign(lot.quantity), value=value)
+    if quantity == abs(lot.quantity):
+        del lots[place]
+    else:
+        lots[place] = msgspec.structs.replace(lot, quantity=lot.quantity - taken.quantity, value=lot.value - value)
+    return taken
 
-    A depository credits whole shares for the holding, not for each purchase, and pays for the fraction in cash.
+
+def converted(lots: list[Lot], action: Action) -> tuple[list[Lot], list[Lot]]:
+    """Give what lots of one sign become by an action, and, where no whole share is left, the lots that are lost.
+
+    Whole shares, rounded towards 0 over all lots together: a depository credits them for the holding, not for each
+    purchase, and pays for the fraction in cash. Lots of which none is left hand their value to the next one.
     """
-    after: list[Decimal] = []
-    total = credited = ZERO
-    with localcontext(_EXACT):
-        for quantity in quantities:
-            total += quantity
-            whole = (total * action.becomes) // action.old
-            after.append(whole - credited)
-            credited = whole
-    return after
+    kept: list[Lot] = []
+    before = credited = carried = ZERO
+    for lot in lots:
+        before += lot.quantity
+        carried += lot.value
+        quantity = (before * action.becomes) // action.old - credited
+        if quantity:
+            kept.append(msgspec.structs.replace(lot, quantity=quantity, value=carried))
+            credited += quantity
+            carried = ZERO
+    if not kept:
+        return [], lots
+    kept[-1] = msgspec.structs.replace(kept[-1], value=kept[-1].value + carried)
+    return kept, []
 
 
 def fold(entries: Iterable[Entry], book: Book | None = None) -> tuple[Book, list[Match]]:

@@ -104,6 +104,12 @@ def test_a_round_trip_lasts_from_flat_to_flat() -> None:
     assert [match.trip for match in closed] == [1, 1, 2]
 
 
+def test_a_snapshot_of_the_first_instant_of_an_ex_day_is_taken_after_the_split() -> None:
+    split = Action(known(1, "9"), "split", 5, 1)
+    book, _ = folded(Opening(known(1, "1"), split.time, Decimal(50), Decimal(2)), split)
+    assert book.quantity == 50
+
+
 def test_a_split_changes_the_quantity_and_keeps_what_it_cost() -> None:
     split = Action(known(1, "split"), "split", 5, 1)
     book, closed = folded(bought("10", "100", 0), bought("10", "200", 0, "3"), split, sold("50", "30", 1))
