@@ -10,6 +10,9 @@ from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
 
 from api import answers, candles, health, instruments, latest, page, parked, session, status
+from api.accounts import roster, standing, trading
+from api.accounts.known import Answers
+from api.digits import ExactResponse, NumberSchema
 from api.door import Door
 from api.parked import Finder
 from api.parts import Parts
@@ -37,12 +40,20 @@ ROUTES = [
     parked.retry,
     parked.set_aside,
     parked.show_parked,
+    roster.list_accounts,
+    roster.show_account,
     session.log_in,
     session.log_out,
     session.make_ticket,
     session.read_session,
+    standing.list_holdings,
+    standing.list_margins,
+    standing.list_positions,
     status.list_gaps,
     status.read_status,
+    trading.list_orders,
+    trading.list_trades,
+    trading.show_order,
 ]
 
 # What a replay's server has beside the tick socket: nothing that asks the tables or writes.
@@ -55,6 +66,7 @@ DESCRIPTION = """The HTTP interface of Bahi. Errors are `{"detail": ...}` with t
 def create_app(parts: Parts, routes: Sequence[HTTPRouteHandler] = ROUTES) -> Door:
     """Give the whole application, as ASGI; `parts` are run by whoever serves it (see `api.server`)."""
     given: dict[str, object] = {
+        "answers": Answers(parts.tables, parts.clock),
         "codes": parts.codes,
         "data_dir": parts.settings.bahi_data_dir,
         "finder": Finder(parts.make_reader),
@@ -71,6 +83,8 @@ def create_app(parts: Parts, routes: Sequence[HTTPRouteHandler] = ROUTES) -> Doo
         dependencies={name: _always(part) for name, part in given.items()},
         exception_handlers=answers.HANDLERS,
         openapi_config=_openapi(),
+        plugins=[NumberSchema()],
+        response_class=ExactResponse,
         request_max_body_size=BODY_BYTES_MAX,
         logging_config=None,
     )

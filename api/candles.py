@@ -1,7 +1,6 @@
 """Candles of one instrument, paged by time."""
 
-import re
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta
 from typing import Annotated, Literal
 
 import msgspec
@@ -10,8 +9,8 @@ from litestar.di import NamedDependency
 from litestar.params import FromQuery, QueryParameter
 
 from api import paging
+from api.moment import moment
 from api.tables import Tables
-from runtime.calendar import IST
 from runtime.errors import BadInput
 
 PAGE_DEFAULT, PAGE_MAX = 1000, 10_000  # 10,000 candles are about 1.5 MB: a month of minutes
@@ -23,9 +22,6 @@ SPANS = {
     "1h": timedelta(days=60),
     "1d": timedelta(days=730),
 }
-# `+05:30` not escaped in a URL arrives as ` 05:30`.
-UNESCAPED_OFFSET = re.compile(r"(:\d\d(?:\.\d+)?) (\d\d:?\d\d)$")
-DATE_CHARACTERS = 10
 
 Interval = Literal["1m", "5m", "15m", "1h", "1d"]
 
@@ -62,8 +58,8 @@ async def list_candles(
     cursor: FromQuery[str | None] = None,
 ) -> CandlePage:
     """Give candles whose beginning lies in [from, to], both included; a time without offset is Indian time."""
-    to = _moment("to", end, time.max) if end else datetime.now(UTC)
-    since = _moment("from", start, time.min) if start else to - SPANS[interval]
+    to = moment("to", end, time.max) if end else datetime.now(UTC)
+    since = moment("from", start, time.min) if start else to - SPANS[interval]
     if start and end and since > to:
         raise BadInput("`from` before `to`", f"{start[:60]} after {end[:60]}", "swap them")
     if cursor:
@@ -72,14 +68,3 @@ async def list_candles(
     found = await tables.rows(f"api_candles_{interval}", parameters, Candle)
     page = found[:limit]
     return CandlePage(page, paging.to_word(page[-1].bucket) if len(found) > limit else None)
-
-
-def _moment(name: str, text: str, of_day: time) -> datetime:
-    """Read ISO 8601; a date alone means `of_day` of that day."""
-    try:
-        if len(text) <= DATE_CHARACTERS:
-            return datetime.combine(date.fromisoformat(text), of_day, IST)
-        moment = datetime.fromisoformat(UNESCAPED_OFFSET.sub(r"\1+\2", text))
-    except ValueError as error:
-        raise BadInput(f"`{name}` as 2026-11-20 or 2026-11-20T09:15:00+05:30", repr(text[:60]), "mend it") from error
-    return moment if moment.tzinfo else moment.replace(tzinfo=IST)

@@ -1,7 +1,7 @@
 """Parked events: list and look at them; and requests to try one again after a fix, or to set it aside."""
 
-from collections.abc import Callable, Mapping
-from typing import Annotated, Any, LiteralString
+from collections.abc import Callable
+from typing import Annotated
 
 import msgspec
 from litestar import get, post
@@ -87,7 +87,7 @@ async def list_parked(
 ) -> ParkedList:
     """Give what could not be stored, each event with what was decided about it."""
     after = paging.from_word(cursor, tuple[str, str, int]) if cursor else None
-    page = await parked.page(_asking(tables), Filter(projector, stream, in_state), after, limit)
+    page = await parked.page(tables.ask, Filter(projector, stream, in_state), after, limit)
     return ParkedList(page.parked, paging.to_word(page.next) if page.next else None)
 
 
@@ -100,7 +100,7 @@ async def show_parked(
     n: FromPath[int],
 ) -> ParkedCase:
     """Give one with its bytes, its decisions and tries, and what the log says of it."""
-    case = await parked.case(_asking(tables), (projector, stream, n))
+    case = await parked.case(tables.ask, (projector, stream, n))
     if case is None:
         raise _not_parked(projector, stream, n)
     try:
@@ -164,7 +164,7 @@ async def _check(tables: Tables, wish: Wish) -> bool:
     """Refuse what is not parked; say whether that could be judged: a request is taken with PostgreSQL down."""
     place = {"projector": wish.projector, "stream": wish.stream, "n": wish.n}
     try:
-        if await _asking(tables)("parked_event", place):
+        if await tables.ask("parked_event", place):
             return True
     except Unreachable:
         return False
@@ -173,10 +173,3 @@ async def _check(tables: Tables, wish: Wish) -> bool:
 
 def _not_parked(projector: str, stream: str, n: int) -> NotFound:
     return NotFound("a parked event", f"{projector} {stream} {n}, which is not parked", "bahi parked lists them")
-
-
-def _asking(tables: Tables) -> parked.Ask:
-    async def ask(statement: LiteralString, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
-        return await tables.rows(statement, parameters, dict[str, Any])
-
-    return ask

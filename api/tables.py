@@ -54,6 +54,10 @@ class Tables:
                     raise
         raise AssertionError("the last attempt returned or raised")
 
+    async def ask(self, statement: str, parameters: Mapping[str, object]) -> list[dict[str, Any]]:
+        """Give what a named statement selects, as it is. Raises Unreachable."""
+        return await self.rows(statement, parameters, dict[str, Any])
+
     async def _fetch(self, statement: str, parameters: Mapping[str, object]) -> list[dict[str, Any]]:
         if self._pool is None:
             raise Unreachable("a database", "DATABASE_URL is not set", "set it, or start everything with bahi up")

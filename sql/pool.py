@@ -2,11 +2,14 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from decimal import Decimal
 from typing import Any
 
+import msgspec
 import psycopg
 import psycopg_pool
 from psycopg.rows import DictRow, dict_row
+from psycopg.types.json import set_json_loads
 
 from runtime.errors import BadEvent, Halt, Unreachable
 from runtime.waiting import heed_cancel
@@ -78,12 +81,18 @@ async def open_pool(database_url: str, size_max: int = POOL_SIZE_MAX) -> Pool:
         kwargs=_parameters(),
         min_size=1,
         max_size=size_max,
+        configure=_keep_digits,
         open=False,
         timeout=CONNECT_SECONDS_MAX,
         reconnect_timeout=RECONNECT_SECONDS_MAX,
     )
     await pool.open(wait=False)
     return pool
+
+
+async def _keep_digits(connection: Connection) -> None:
+    """Read numbers inside JSON as decimals: they may be money."""
+    set_json_loads(msgspec.json.Decoder(float_hook=Decimal).decode, connection)
 
 
 @asynccontextmanager

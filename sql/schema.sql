@@ -1144,6 +1144,8 @@ ALTER TABLE ONLY public.workers
 
 CREATE INDEX account_changes_account ON public.account_changes USING btree (account_id, cursor);
 
+CREATE INDEX account_changes_kind ON public.account_changes USING btree (kind, cursor);
+
 CREATE INDEX candles_1m_bucket ON public.candles_1m USING btree (bucket, stream_id);
 
 CREATE INDEX instruments_now ON public.instruments USING btree (exchange, instrument_type, expiry) WHERE (valid_to IS NULL);
@@ -1153,6 +1155,10 @@ CREATE INDEX instruments_symbol ON public.instruments USING btree (tradingsymbol
 CREATE INDEX orders_open ON public.orders USING btree (account_id) WHERE (status <> ALL (ARRAY['COMPLETE'::text, 'CANCELLED'::text, 'REJECTED'::text]));
 
 CREATE INDEX orders_order ON public.orders USING btree (order_id);
+
+CREATE INDEX orders_strategy ON public.orders USING btree (account_id, strategy_id, day, order_id);
+
+CREATE INDEX orders_symbol ON public.orders USING btree (account_id, tradingsymbol, day, order_id);
 
 CREATE INDEX parked_decisions_event ON public.parked_decisions USING btree (projector, stream, n);
 
@@ -1164,6 +1170,12 @@ CREATE INDEX sync_runs_account ON public.sync_runs USING btree (account_id, n DE
 
 CREATE INDEX ticks_time ON ONLY public.ticks USING brin ("time") WITH (pages_per_range='32', autosummarize='on');
 
+CREATE INDEX trades_order ON public.trades USING btree (account_id, order_id);
+
+CREATE INDEX trades_strategy ON public.trades USING btree (account_id, strategy_id, "time");
+
 CREATE INDEX trades_symbol ON public.trades USING btree (account_id, exchange, tradingsymbol, product);
 
 CREATE INDEX trades_time ON public.trades USING btree (account_id, "time");
+
+CREATE INDEX trades_traded ON public.trades USING btree (account_id, tradingsymbol, "time");
