@@ -1,4 +1,4 @@
-"""What a client asks of a list beside its filters: which page, from when to when, with the broker's own rows or not."""
+"""What is asked of a list beside its filters: which page, from when to when, with the broker's own rows or not."""
 
 from datetime import datetime, time
 from typing import Annotated

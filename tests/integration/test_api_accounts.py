@@ -240,8 +240,9 @@ async def test_the_lists_statements_find_their_rows_by_index(settings: Settings,
     desk = await project(settings, tmp_path, a_day())
     await desk.rows(
         "insert into trades (account_id, day, exchange, order_id, trade_id, time, tradingsymbol, product, side,"
-        " quantity, price, observed_at, raw, n) select 'a' || n %% 20, '2026-04-13', 'NSE', n, n, now() - n * interval '1 s',"
-        " 'S' || n %% 500, 'MIS', 'BUY', 1, 1, now(), '{}', n from generate_series(1, %s) n",
+        " quantity, price, observed_at, raw, n) select 'a' || n %% 20, '2026-04-13', 'NSE', n, n,"
+        " now() - n * interval '1 s', 'S' || n %% 500, 'MIS', 'BUY', 1, 1, now(), '{}', n"
+        " from generate_series(1, %s) n",
         20_000,
     )
     await desk.rows("analyze trades")
