@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from projectors.charges import Tariff
+from projectors.charges import Exchange, Segment, Tariff
 from projectors.charges.rate import Dp
 from projectors.charges.tariff import wanted
 from runtime.errors import SettingError
@@ -158,3 +158,21 @@ def test_an_exercised_option_is_taxed_on_what_it_was_worth_since_september_2019(
     assert round(tax("2019-08-29"), 2) == Decimal("1021.88")
     assert round(tax("2019-09-05"), 2) == Decimal("9.38")
     assert tax("2026-04-07") == Decimal("11.25")
+
+
+# As a page of 2019 has them, with the clearing that ended in March (comparesharebrokers.com, Zerodha brokerage 2019).
+WITH_CLEARING: list[tuple[Segment, Exchange, str]] = [
+    ("equity_futures", "NFO", "0.0021"),
+    ("equity_options", "NFO", "0.053"),
+    ("currency_futures", "CDS", "0.00135"),
+    ("currency_options", "CDS", "0.044"),
+]
+
+
+@pytest.mark.parametrize(("segment", "exchange", "percent"), WITH_CLEARING)
+def test_clearing_was_charged_beside_the_exchange_until_february_2019(
+    segment: Segment, exchange: Exchange, percent: str
+) -> None:
+    rates = TARIFF.on(date(2019, 2, 28), segment, exchange)
+    assert rates.exchange.percent + rates.clearing.percent == Decimal(percent)
+    assert TARIFF.on(date(2019, 3, 1), segment, exchange).clearing.percent == 0
