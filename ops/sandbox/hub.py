@@ -17,7 +17,7 @@ BEAT_SECONDS = 0.25  # so a heartbeat comes 1 to 1.25 s after the last message
 class Watcher(Protocol):
     """Who works on what is played, beside the clients."""
 
-    def follow(self, stage: Stage) -> None:
+    def follow(self, stage: Stage, /) -> None:
         """Go over to another stage."""
 
     def tick(self, which: Ints) -> None:

@@ -11,12 +11,14 @@ from aiohttp import web
 
 from ops.sandbox import csv_tape, history, segment_tape
 from ops.sandbox.accounts import postback, shown
-from ops.sandbox.accounts.desk import Desk
+from ops.sandbox.accounts.desk import ORDERS_MAX, Desk
 from ops.sandbox.accounts.inspection import Inspection
 from ops.sandbox.accounts.order import Order
 from ops.sandbox.accounts.postback import Postbacks
 from ops.sandbox.accounts.register import Telling
 from ops.sandbox.accounts.routes import AccountRoutes
+from ops.sandbox.accounts.trigger_routes import TriggerRoutes
+from ops.sandbox.accounts.triggers import Triggers
 from ops.sandbox.control import Control, Feed
 from ops.sandbox.envelope import wrap_errors
 from ops.sandbox.faults import Faults
@@ -85,8 +87,12 @@ class Exchange:
         self.sessions = Sessions(options.folder / "sessions.json")
         self.hub = Hub(self.stage, self.journal)
         self.postbacks = Postbacks()
-        self.desk = Desk(options.folder / "books", self.stage, self._news)
+        self.desk = Desk(
+            options.folder / "books", self.stage, self._news, orders_max=ORDERS_MAX if options.limits else None
+        )
         self.hub.watchers.append(self.desk)
+        self.triggers = Triggers(self.desk)
+        self.hub.watchers.append(self.triggers)
         self.traders = Traders(self.desk, options.seed, options.traders)
         self.feed = self._feed()
         self.port = 0
@@ -167,6 +173,7 @@ class Exchange:
         app.router.add_get("/", socket.accept)
         app.add_routes(rest.routes())
         app.add_routes(AccountRoutes(self.desk, rest).routes())
+        app.add_routes(TriggerRoutes(self.triggers, rest).routes())
         faults = Faults(self.hub, self.sessions, trouble)
         app.add_routes(Control(self.hub, self.feed, self.sessions, faults, options.folder / "journal").routes())
         app.add_routes(Inspection(self.desk, self.traders, self.postbacks, options.folder / "books").routes())

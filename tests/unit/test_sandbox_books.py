@@ -17,6 +17,7 @@ from ops.sandbox.accounts.ledger import Entered, Filled, Opening, Placed
 from ops.sandbox.accounts.order import CNC, MIS, NRML, OPEN, REJECTED, Terms
 from ops.sandbox.envelope import Refusal
 from ops.sandbox.market import Market
+from tests.books import wealth
 
 USER = "SB0001"
 MONDAY = date(2026, 4, 13)
@@ -56,20 +57,6 @@ def flatten(book: Book, number: int, prices: Prices) -> None:
         trade(book, number, token, abs(position.quantity), prices[token], is_buy=is_buy)
 
 
-def wealth(book: Book, prices: Prices) -> Decimal:
-    """Give what all of it is worth: counted from what was paid, not from what the book says of gains."""
-    worth = book.cash
-    for position in book.positions.values():
-        last = prices[position.instrument_token] * position.multiplier
-        is_future = position.product == NRML and not position.is_option
-        worth += position.flow + position.quantity * last
-        if is_future:  # what stayed overnight was settled at the close
-            worth -= position.overnight_quantity * position.close_price * position.multiplier
-    for holding in book.holdings.values():
-        worth += (holding.quantity + holding.t1_quantity) * prices[holding.instrument_token]
-    return worth
-
-
 def days(*trades: tuple[int, bool, int]) -> list[tuple[list[Wish], Prices]]:
     """Give one day at one price."""
     return [([(*each, Decimal(1)) for each in trades], dict.fromkeys(LISTED, Decimal(1)))]
@@ -86,18 +73,18 @@ def test_nothing_is_made_or_lost_over_night(played: list[tuple[list[Wish], Price
             if LISTED[token][2] == CNC and not is_buy and book.sellable("NSE", "INFY") < quantity:
                 continue
             number += 1
-            before = wealth(book, closes)
+            before = wealth(book, closes.__getitem__)
             trade(book, number, token, quantity, price, is_buy=is_buy)
             units = book.position(*LISTED[token], token).multiplier
             gained = (closes[token] - price) * quantity * units * (1 if is_buy else -1)
-            assert wealth(book, closes) == before + gained
+            assert wealth(book, closes.__getitem__) == before + gained
         number += 1
         flatten(book, number, closes)
-        before = wealth(book, closes)
+        before = wealth(book, closes.__getitem__)
         shares = sum(holding.quantity + holding.t1_quantity for holding in book.holdings.values())
         moved = sum(each.quantity for each in book.positions.values() if each.product == CNC)
         book.apply(book.next_opening(MONDAY + timedelta(place + 1), 0, closes, set(LISTED)))
-        assert wealth(book, closes) == pytest.approx(before, abs=Decimal("0.0001"))
+        assert wealth(book, closes.__getitem__) == pytest.approx(before, abs=Decimal("0.0001"))
         assert sum(each.quantity + each.t1_quantity for each in book.holdings.values()) == shares + moved
 
 

@@ -17,6 +17,7 @@ from ops.sandbox.accounts.desk import Desk
 from ops.sandbox.accounts.gains import Gain
 from ops.sandbox.accounts.order import MODIFIED, Order
 from ops.sandbox.accounts.trader import Trader
+from ops.sandbox.envelope import Refusal
 from ops.sandbox.market import Market
 
 USER = "TR0001"
@@ -100,6 +101,16 @@ def test_in_the_evening_the_day_ends_and_everybody_still_sees_it(tmp_path: Path,
     assert [order.status for order in desk.book(USER).orders.values()] == ["COMPLETE", "CANCELLED", "COMPLETE"]
     assert desk.is_evening
     assert desk.day == date(2026, 4, 13)
+
+
+def test_a_user_has_so_many_orders_a_day_and_no_more(tmp_path: Path, market: Market) -> None:
+    desk = Desk(tmp_path, market, lambda _user, _order: None, lambda: NOON_NS, orders_max=2)
+    for user in (USER, "AB1234"):
+        for _ in range(2):
+            desk.place(user, "regular", {**FORM, "order_type": "MARKET"})
+        with pytest.raises(Refusal, match="exceeded: 2") as caught:
+            desk.place(user, "regular", {**FORM, "order_type": "MARKET"})
+        assert caught.value.status == 429
 
 
 @contextlib.contextmanager

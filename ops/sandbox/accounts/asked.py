@@ -62,7 +62,7 @@ def terms(form: Form, variety: str, instruments: Mapping[str, Instrument]) -> Te
         tradingsymbol=instrument.tradingsymbol,
         instrument_token=instrument.instrument_token,
         transaction_type=found["transaction_type"],
-        quantity=_quantity(form, instrument),
+        quantity=quantity(form, instrument),
         product=found["product"],
         order_type=found["order_type"],
         variety=variety,
@@ -88,7 +88,7 @@ def amended(order: Order, form: Form, instrument: Instrument) -> Terms:
         if name in changes and changes[name] not in choices:
             raise input_refused(f"Invalid `{name}`.")
     if form.get("quantity"):
-        changes["quantity"] = _quantity(form, instrument)
+        changes["quantity"] = quantity(form, instrument)
     for name in ("price", "trigger_price"):
         if form.get(name):
             changes[name] = _price(form, name, instrument)
@@ -113,11 +113,12 @@ def _priced(made: Terms) -> Terms:
     return msgspec.structs.replace(made, price=price, trigger_price=trigger_price)
 
 
-def _quantity(form: Form, instrument: Instrument) -> int:
-    quantity = _whole(form, "quantity", 1, QUANTITY_MAX)
-    if quantity % max(1, instrument.lot_size):
+def quantity(form: Form, instrument: Instrument) -> int:
+    """Read a quantity in whole lots. Raises Refusal."""
+    found = _whole(form, "quantity", 1, QUANTITY_MAX)
+    if found % max(1, instrument.lot_size):
         raise input_refused(f"Quantity should be in multiples of lot size. Lot size is {instrument.lot_size}.")
-    return quantity
+    return found
 
 
 def _whole(form: Form, name: str, least: int, most: int) -> int:

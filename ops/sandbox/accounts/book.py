@@ -5,9 +5,22 @@ from decimal import Decimal
 
 import msgspec
 
-from ops.sandbox.accounts.ledger import Amended, AnyEntry, Carried, Entered, Filled, Held, Opening, Placed, Triggered
+from ops.sandbox.accounts.gtt import Trigger
+from ops.sandbox.accounts.ledger import (
+    Amended,
+    AnyEntry,
+    Carried,
+    Converted,
+    Entered,
+    Filled,
+    Held,
+    Kept,
+    Opening,
+    Placed,
+    Triggered,
+)
 from ops.sandbox.accounts.order import CNC, COMPLETE, ENDED, NRML, Order, State, Trade
-from ops.sandbox.accounts.position import ZERO, Position, multiplier
+from ops.sandbox.accounts.position import EQUITY, ZERO, Position, multiplier
 
 Key = tuple[str, str, str]  # exchange, symbol, product
 Closes = dict[int, Decimal]  # by instrument_token, the prices at which a day is settled
@@ -21,9 +34,12 @@ class Book:
         self.user = user
         self.day = date.min
         self.cash = ZERO  # as the day began
+        self.carried: list[Carried] = []  # as the day began
         self.orders: dict[str, Order] = {}
         self.pending: dict[str, Order] = {}  # of these, those that have not ended
         self.trades: list[Trade] = []
+        self.triggers: dict[int, Trigger] = {}
+        self.conversions: list[tuple[int, Converted]] = []  # each behind so many trades
         self.positions: dict[Key, Position] = {}
         self.holdings: dict[str, Held] = {}  # as the day began, by EXCHANGE:SYMBOL
 
@@ -46,6 +62,10 @@ class Book:
                 self.orders[entry.order_id].is_triggered = True
             case Filled():
                 self._fill(entry)
+            case Kept():
+                self.triggers[entry.trigger.trigger_id] = entry.trigger
+            case Converted():
+                self._convert(entry)
 
     def _enter(self, order: Order, status: str, at_ns: int, message: str = "") -> None:
         order.enter(status, at_ns, message)
@@ -55,8 +75,8 @@ class Book:
             self.pending[order.order_id] = order
 
     def _open(self, opening: Opening) -> None:
-        self.day, self.cash = opening.day, opening.cash
-        self.orders, self.pending, self.trades = {}, {}, []
+        self.day, self.cash, self.carried = opening.day, opening.cash, opening.carried
+        self.orders, self.pending, self.trades, self.conversions = {}, {}, [], []
         self.positions = {
             (each.exchange, each.tradingsymbol, each.product): Position(
                 each.exchange,
@@ -70,6 +90,7 @@ class Book:
             )
             for each in opening.carried
         }
+        self.triggers = {each.trigger_id: each for each in opening.triggers}
         self.holdings = {f"{each.exchange}:{each.tradingsymbol}": each for each in opening.held}
 
     def _fill(self, entry: Filled) -> None:
@@ -93,6 +114,13 @@ class Book:
         order.history.append(State("UPDATE", entry.at_ns, "", terms, order.filled, order.value))
         if order.filled == terms.quantity:
             self._enter(order, COMPLETE, entry.at_ns)
+
+    def _convert(self, entry: Converted) -> None:
+        what, token = (entry.exchange, entry.tradingsymbol), entry.instrument_token
+        old = self.position(*what, entry.old_product, token)
+        new = self.position(*what, entry.new_product, token)
+        self.conversions.append((len(self.trades), entry))
+        old.move(new, entry.quantity, entry.value, is_overnight=entry.is_overnight)
 
     def position(self, exchange: str, symbol: str, product: str, token: int) -> Position:
         """Give a position, an empty one where there was none."""
@@ -132,17 +160,16 @@ class Book:
                 held[key] = msgspec.structs.replace(each, quantity=left, t1_quantity=0, close_price=close)
         for position in self.positions.values():
             close = closes.get(position.instrument_token, position.close_price)
-            if position.product != NRML:
-                cash += position.flow
-                if position.product == CNC and position.quantity > 0:
-                    _deliver(position, close, held)
-                continue
-            cash += position.flow if position.is_option else position.gain(close, since_close=True)
-            if position.quantity and position.instrument_token in listed:
+            is_paid = position.is_option or position.exchange in EQUITY
+            cash += position.flow if is_paid else position.gain(close, since_close=True)
+            if position.product == CNC and position.quantity > 0:
+                _deliver(position, close, held)
+            elif position.product == NRML and position.quantity and position.instrument_token in listed:
                 carried.append(_carry(position, close))
             elif position.is_option:
                 cash += position.quantity * close * position.multiplier
-        return Opening(self.user, at_ns, day, cash, carried, list(held.values()))
+        waiting = [each for each in self.triggers.values() if each.is_active]
+        return Opening(self.user, at_ns, day, cash, carried, list(held.values()), waiting)
 
 
 def _deliver(position: Position, close: Decimal, held: dict[str, Held]) -> None:

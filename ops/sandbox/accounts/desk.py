@@ -17,6 +17,7 @@ import msgspec
 
 from ops.sandbox.accounts import asked, margin
 from ops.sandbox.accounts.book import Book
+from ops.sandbox.accounts.conversion import conversion
 from ops.sandbox.accounts.fills import Depth, fills, is_stop, triggers
 from ops.sandbox.accounts.floor import Floor
 from ops.sandbox.accounts.ledger import Amended, Entered, Filled, Opening, Placed, Triggered
@@ -41,13 +42,14 @@ from ops.sandbox.accounts.order import (
 )
 from ops.sandbox.accounts.position import Position
 from ops.sandbox.accounts.register import Heard, Register
-from ops.sandbox.envelope import Refusal
+from ops.sandbox.envelope import Refusal, input_refused
 from ops.sandbox.stage import Stage
 from ops.sandbox.wire import Ints
 from runtime.calendar import IST, IST_NS
 
 OPENING_CASH = Decimal(10_000_000)
 CHANGES_MAX = 25  # of one order, as at Kite
+ORDERS_MAX = 5_000  # of one user in a day, as at Kite
 FIRST_TRADE = 70_000_000  # trades have numbers of eight digits, as at the exchange
 MINUTE_NS = 60 * 10**9
 DAY_NS = 24 * 60 * MINUTE_NS
@@ -57,12 +59,23 @@ EVENING_NS = 10 * MINUTE_NS  # before midnight IST: time for two looks of who lo
 class Desk:
     """The books of all users, and the floor on which they trade."""
 
-    def __init__(self, folder: Path, stage: Stage, heard: Heard, now_ns: Callable[[], int] = time.time_ns) -> None:
-        """Take up the books that `folder` keeps. heard: asked at each change of an order what there is to tell."""
-        self._now_ns = now_ns
+    def __init__(
+        self,
+        folder: Path,
+        stage: Stage,
+        heard: Heard,
+        now_ns: Callable[[], int] = time.time_ns,
+        *,
+        orders_max: int | None = ORDERS_MAX,
+    ) -> None:
+        """Take up the books that `folder` keeps. heard: asked at each change of an order what there is to tell.
+
+        orders_max: of a user in a day; None for no limit.
+        """
+        self._now_ns, self._orders_max = now_ns, orders_max
         self._working: dict[int, dict[str, tuple[str, Order]]] = {}  # place -> order_id -> user, order
         self.floor = Floor(stage)
-        self._register = Register(folder, self._today(), heard)
+        self.register = Register(folder, self._today(), heard)
         self._evening_ns = 0
         self.follow(stage)
 
@@ -73,14 +86,14 @@ class Desk:
             self.floor = Floor(stage)
             self._working = {}
             self._evening_ns = self._evening()
-            for user, book in self._register.books.items():
+            for user, book in self.register.books.items():
                 for order in list(book.pending.values()):
                     self._take_up(user, order)
 
     @property
     def day(self) -> date:
         """Give the day of the books, in IST."""
-        return self._register.day
+        return self.register.day
 
     @property
     def is_evening(self) -> bool:
@@ -89,29 +102,31 @@ class Desk:
 
     def together(self) -> AbstractContextManager[None]:
         """Write in one go what comes of several requests."""
-        return self._register.together()
+        return self.register.together()
 
     def close(self) -> None:
         """Write no more."""
-        self._register.close()
+        self.register.close()
 
     # ---- what users ask -------------------------------------------------------------------------------------------
 
     def book(self, user: str) -> Book:
         """Give a user's book of today; a new user's opens now."""
-        book = self._register.book(user)
-        if book.day != self._register.day:
+        book = self.register.book(user)
+        if book.day != self.register.day:
             with self.together():
-                self._register.write(Opening(user, self._now_ns(), self._register.day, OPENING_CASH))
+                self.register.write(Opening(user, self._now_ns(), self.register.day, OPENING_CASH))
         return book
 
     def books(self) -> dict[str, Book]:
         """Give all books, by user."""
-        return {user: self.book(user) for user in sorted(self._register.books)}
+        return {user: self.book(user) for user in sorted(self.register.books)}
 
     def place(self, user: str, variety: str, form: Mapping[str, str], app: str = "") -> str:
         """Take an order that an app places; give its id. What the market refuses is an order too. Raises Refusal."""
         book = self.book(user)
+        if self._orders_max is not None and len(book.orders) >= self._orders_max:
+            raise Refusal(429, "NetworkException", f"Maximum allowed orders of a day exceeded: {self._orders_max}.")
         terms = asked.terms(form, variety, self.floor.listed)
         with self.together():
             return self._place(book, terms, app)
@@ -129,7 +144,7 @@ class Desk:
         now_ns = self._now_ns()
         with self.together():
             self._enter(user, order, MODIFYING, now_ns)
-            self._register.write(Amended(user, now_ns, order_id, terms))
+            self.register.write(Amended(user, now_ns, order_id, terms))
             self._enter(user, order, MODIFIED, now_ns)
             waits = is_stop(terms) and not order.is_triggered
             self._enter(user, order, TRIGGER_PENDING if waits else OPEN, now_ns)
@@ -143,6 +158,21 @@ class Desk:
             self._enter(user, order, CANCELLING, self._now_ns())
             self._enter(user, order, CANCELLED, self._now_ns())
         return order_id
+
+    def convert(self, user: str, form: Mapping[str, str]) -> None:
+        """Put a part of a position under another product. Raises Refusal."""
+        book = self.book(user)
+        instrument = self.floor.listed.get(f"{form.get('exchange')}:{form.get('tradingsymbol')}")
+        if instrument is None:
+            raise input_refused("The instrument has either expired or does not exist.")
+        entry = conversion(form, book, instrument, self._now_ns())
+        needed = margin.more(entry)
+        if needed > (free := self._free(book)):
+            raise input_refused(
+                f"Insufficient funds. Required margin is {needed:.2f} but available margin is {free:.2f}."
+            )
+        with self.together():
+            self.register.write(entry)
 
     def order(self, user: str, order_id: str) -> Order:
         """Give an order of today. Raises Refusal for an unknown one."""
@@ -177,9 +207,9 @@ class Desk:
         return order.order_id
 
     def _receive(self, book: Book, terms: Terms, now_ns: int, app: str) -> Order:
-        number = self._register.number()
-        order_id = f"{self._register.day:%y%m%d}{number:09}"
-        self._register.write(Placed(book.user, now_ns, order_id, f"1{number:015}", terms, app))
+        number = self.register.number()
+        order_id = f"{self.register.day:%y%m%d}{number:09}"
+        self.register.write(Placed(book.user, now_ns, order_id, f"1{number:015}", terms, app))
         return book.orders[order_id]
 
     def _problem(self, book: Book, order: Order, terms: Terms) -> str:
@@ -194,11 +224,15 @@ class Desk:
             if wanted.pending > sellable:
                 return f"Insufficient stock holding. Available quantity is {sellable}, required is {wanted.pending}."
         before, needed = (sum(margin.required(each, book, last).values(), Decimal(0)) for each in (order, wanted))
-        segments = [margin.funds(book, self.floor.last_price, commodity=commodity).net for commodity in (False, True)]
-        free = sum(segments, before)
+        free = self._free(book) + before
         if needed > free:
             return f"Insufficient funds. Required margin is {needed:.2f} but available margin is {free:.2f}."
         return ""
+
+    def _free(self, book: Book) -> Decimal:
+        """Give the money that is left in both segments."""
+        segments = [margin.funds(book, self.floor.last_price, commodity=commodity).net for commodity in (False, True)]
+        return sum(segments, Decimal(0))
 
     def _work(self, user: str, order: Order, depth: Depth | None) -> None:
         """Trigger and fill an order as far as the market lets it now."""
@@ -207,14 +241,14 @@ class Desk:
             return
         now_ns = self._now_ns()
         if order.status == TRIGGER_PENDING and triggers(terms, depth.last_price):
-            self._register.write(Triggered(user, now_ns, order.order_id))
+            self.register.write(Triggered(user, now_ns, order.order_id))
             self._enter(user, order, OPEN, now_ns)
         found = fills(order, depth) if order.status == OPEN else []
         for price, quantity in found:
-            self._register.write(Filled(user, now_ns, order.order_id, self._trade_id(), quantity, price))
+            self.register.write(Filled(user, now_ns, order.order_id, self._trade_id(), quantity, price))
         if found:
             self._watch(user, order)
-            self._register.tell(user, order)
+            self.register.tell(user, order)
         is_late = terms.validity == TTL and now_ns >= order.placed_ns + terms.validity_ttl * MINUTE_NS
         if order.pending and (terms.validity == IOC or is_late):
             self._enter(user, order, CANCELLED, now_ns)
@@ -234,19 +268,19 @@ class Desk:
     def _turn(self, listed: set[int]) -> None:
         """Close the day and open the next one, where it has come; listed: the instruments that there are then."""
         today = self._today()
-        if today <= self._register.day:
+        if today <= self.register.day:
             return
         self._end_day()
-        books, now_ns = self._register.books.values(), self._now_ns()
+        books, now_ns = self.register.books.values(), self._now_ns()
         tokens = {p.instrument_token for book in books for p in book.positions.values()}
         tokens |= {h.instrument_token for book in books for h in book.holdings.values()}
         closes = {token: price for token in tokens if (price := self.floor.last_price(token))}
         openings = [book.next_opening(today, now_ns, closes, listed) for book in books]
-        self._register.turn(today)
-        self._register.write(*openings)
+        self.register.turn(today)
+        self.register.write(*openings)
 
     def _end_day(self) -> None:
-        for user, book in self._register.books.items():
+        for user, book in self.register.books.items():
             for order in [each for each in book.pending.values() if each.is_working]:
                 self._enter(user, order, CANCELLED, self._now_ns())
             for position in [each for each in book.positions.values() if each.product == MIS and each.quantity]:
@@ -260,8 +294,8 @@ class Desk:
         terms = Terms(*what, side, abs(position.quantity), MIS, MARKET, tag="squareoff")
         order = self._receive(book, terms, now_ns, app="")
         price = self.floor.last_price(position.instrument_token) or position.average_price
-        self._register.write(Filled(book.user, now_ns, order.order_id, self._trade_id(), terms.quantity, price))
-        self._register.tell(book.user, order)
+        self.register.write(Filled(book.user, now_ns, order.order_id, self._trade_id(), terms.quantity, price))
+        self.register.tell(book.user, order)
 
     def _evening(self) -> int:
         """Give when the evening of this day begins, or of the next one where it has begun, in UTC ns."""
@@ -271,9 +305,9 @@ class Desk:
     # ---- entries --------------------------------------------------------------------------------------------------
 
     def _enter(self, user: str, order: Order, status: str, now_ns: int, message: str = "") -> None:
-        self._register.write(Entered(user, now_ns, order.order_id, status, message))
+        self.register.write(Entered(user, now_ns, order.order_id, status, message))
         self._watch(user, order)
-        self._register.tell(user, order)
+        self.register.tell(user, order)
 
     def _take_up(self, user: str, order: Order) -> None:
         """Let an order wait on this stage; one that a kill left on its way never got there."""
@@ -289,7 +323,7 @@ class Desk:
         return order
 
     def _trade_id(self) -> str:
-        return str(FIRST_TRADE + self._register.number())
+        return str(FIRST_TRADE + self.register.number())
 
     def _today(self) -> date:
         return datetime.fromtimestamp(self._now_ns() / 1e9, IST).date()

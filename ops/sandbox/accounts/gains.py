@@ -1,7 +1,8 @@
 """Realised and unrealised gains of a book by FIFO lots: the sandbox's own truth, kept apart from what Kite shows.
 
 What was there when the day began is the first lot, at its average price: a carried position, or shares held. A trade
-closes the oldest lots of the other side and opens a lot with what is left of it.
+closes the oldest lots of the other side and opens a lot with what is left of it. A conversion takes the oldest lots
+over to the other product, with their prices.
 """
 
 from collections import deque
@@ -12,6 +13,7 @@ from typing import NamedTuple
 import msgspec
 
 from ops.sandbox.accounts.book import Book, Key
+from ops.sandbox.accounts.ledger import Converted
 from ops.sandbox.accounts.order import CNC
 from ops.sandbox.accounts.position import ZERO, multiplier
 
@@ -42,6 +44,19 @@ class Gain(msgspec.Struct):
         """Give what the open lots would bring at this price."""
         return sum((lot.quantity * (last_price - lot.price) for lot in self.lots), ZERO) * multiplier(*self.key[:2])
 
+    def release(self, quantity: int) -> list[Lot]:
+        """Give away so much of the oldest lots; negative when they were sold."""
+        given: list[Lot] = []
+        sign, left = (1 if quantity > 0 else -1), abs(quantity)
+        while left:
+            oldest = self.lots.popleft()
+            part = min(left, abs(oldest.quantity))
+            given.append(Lot(sign * part, oldest.price))
+            left -= part
+            if abs(oldest.quantity) > part:
+                self.lots.appendleft(Lot(oldest.quantity - sign * part, oldest.price))
+        return given
+
     def trade(self, quantity: int, price: Decimal) -> None:
         """Take a trade; a negative quantity was sold."""
         left = quantity
@@ -61,19 +76,32 @@ def gains(book: Book) -> list[Gain]:
     found: dict[Key, Gain] = {}
     for key, token, quantity, price in _opening(book):
         found[key] = Gain(key, token, quantity, price, lots=deque([Lot(quantity, price)] if quantity else []))
-    for trade in book.trades:
+    conversions = deque(book.conversions)
+    for number, trade in enumerate(book.trades):
+        while conversions and conversions[0][0] <= number:
+            _convert(found, conversions.popleft()[1])
         terms = trade.terms
         gain = found.setdefault(
             key := (terms.exchange, terms.tradingsymbol, terms.product), Gain(key, terms.instrument_token)
         )
         gain.trade(trade.quantity if terms.is_buy else -trade.quantity, trade.price)
+    for _, conversion in conversions:
+        _convert(found, conversion)
     return list(found.values())
 
 
+def _convert(found: dict[Key, Gain], conversion: Converted) -> None:
+    """Let the oldest lots of one product go over to the other."""
+    what, token = (conversion.exchange, conversion.tradingsymbol), conversion.instrument_token
+    new = found.setdefault(key := (*what, conversion.new_product), Gain(key, token))
+    for lot in found[(*what, conversion.old_product)].release(conversion.quantity):
+        new.trade(lot.quantity, lot.price)
+
+
 def _opening(book: Book) -> Iterator[tuple[Key, int, int, Decimal]]:
-    for key, position in book.positions.items():
-        if position.overnight_quantity:
-            yield key, position.instrument_token, position.overnight_quantity, position.overnight_price
+    for each in book.carried:
+        key = (each.exchange, each.tradingsymbol, each.product)
+        yield key, each.instrument_token, each.quantity, each.average_price
     for held in book.holdings.values():
         key = (held.exchange, held.tradingsymbol, CNC)
         yield key, held.instrument_token, held.quantity + held.t1_quantity, held.average_price

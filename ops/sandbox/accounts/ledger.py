@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 
+from ops.sandbox.accounts.gtt import Trigger
 from ops.sandbox.accounts.order import Terms
 
 
@@ -48,12 +49,13 @@ class Entry(msgspec.Struct, frozen=True, tag_field="kind"):
 
 
 class Opening(Entry, frozen=True, tag="opening"):
-    """The day begins with so much cash, and these positions and shares."""
+    """The day begins with so much cash, these positions and shares, and these GTTs that wait."""
 
     day: date
     cash: Decimal
     carried: list[Carried] = []
     held: list[Held] = []
+    triggers: list[Trigger] = []
 
 
 class Placed(Entry, frozen=True, tag="placed"):
@@ -95,7 +97,26 @@ class Filled(Entry, frozen=True, tag="filled"):
     price: Decimal
 
 
-AnyEntry = Opening | Placed | Entered | Amended | Triggered | Filled
+class Converted(Entry, frozen=True, tag="converted"):
+    """A part of a position has another product from now on. quantity: negative when short; value: of the part moved."""
+
+    exchange: str
+    tradingsymbol: str
+    instrument_token: int
+    old_product: str
+    new_product: str
+    is_overnight: bool
+    quantity: int
+    value: Decimal
+
+
+class Kept(Entry, frozen=True, tag="kept"):
+    """A GTT is like this from now on."""
+
+    trigger: Trigger
+
+
+AnyEntry = Converted | Kept | Opening | Placed | Entered | Amended | Triggered | Filled
 _decoder = msgspec.json.Decoder(AnyEntry)
 
 

@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from ops.sandbox.accounts.book import Book
+from ops.sandbox.accounts.ledger import Converted
 from ops.sandbox.accounts.order import CNC, MIS, Order
 from ops.sandbox.accounts.position import ZERO, Position, is_option, multiplier
 
@@ -85,6 +86,17 @@ def required(order: Order, book: Book, last_price: Decimal) -> dict[str, Decimal
     what = (terms.exchange, terms.tradingsymbol)
     value = opens * price * multiplier(*what)
     return blocked(terms.product, is_option=is_option(*what), is_buy=terms.is_buy, value=value)
+
+
+def more(conversion: Converted) -> Decimal:
+    """Give what a part of a position blocks under its new product beyond what it does under the old one."""
+    what = (conversion.exchange, conversion.tradingsymbol)
+    value = conversion.value * multiplier(*what)
+    old, new = (
+        sum(blocked(product, is_option=is_option(*what), is_buy=conversion.quantity > 0, value=value).values(), ZERO)
+        for product in (conversion.old_product, conversion.new_product)
+    )
+    return new - old
 
 
 def _of(position: Position, last: Decimal) -> dict[str, Decimal]:

@@ -80,6 +80,19 @@ class Position(msgspec.Struct):
         side.add(abs(self.overnight_quantity), overnight_price)
         return bought, sold
 
+    def move(self, to: "Position", quantity: int, value: Decimal, *, is_overnight: bool) -> None:
+        """Give a part of what is open, of this value, to the same instrument's position under another product."""
+        if is_overnight:
+            whole = abs(to.overnight_quantity) * to.overnight_price + value
+            self.overnight_quantity -= quantity
+            to.overnight_quantity += quantity
+            to.overnight_price = whole / abs(to.overnight_quantity)
+            to.close_price = self.close_price
+            return
+        mine, theirs = (self.bought, to.bought) if quantity > 0 else (self.sold, to.sold)
+        mine.quantity, mine.value = mine.quantity - abs(quantity), mine.value - value
+        theirs.quantity, theirs.value = theirs.quantity + abs(quantity), theirs.value + value
+
     @property
     def average_price(self) -> Decimal:
         """Give the price at which the open side was made; 0 where nothing is open."""

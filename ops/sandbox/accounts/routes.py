@@ -28,6 +28,7 @@ class AccountRoutes:
             web.delete("/orders/{variety}/{order_id}", self.cancel),
             web.get("/trades", self.trades),
             web.get("/portfolio/positions", self.positions),
+            web.put("/portfolio/positions", self.convert),
             web.get("/portfolio/holdings", self.holdings),
             web.get("/user/margins", self.margins),
             web.get("/user/margins/{segment}", self.margins),
@@ -77,6 +78,12 @@ class AccountRoutes:
         """Give the positions, in both views."""
         user = self._rest.admit(request, "other").user
         return success(shown.positions(self._desk.book(user), self._desk.floor.last_price))
+
+    async def convert(self, request: web.Request) -> web.StreamResponse:
+        """Put a part of a position under another product."""
+        user = self._rest.admit(request, "other").user
+        self._desk.convert(user, {name: str(value) for name, value in (await request.post()).items()})
+        return success(True)
 
     async def holdings(self, request: web.Request) -> web.StreamResponse:
         """Give the shares in the depository."""

@@ -9,6 +9,7 @@ import zlib
 from decimal import Decimal
 
 from ops.sandbox.accounts.book import Book
+from ops.sandbox.accounts.gtt import Leg, Trigger
 from ops.sandbox.accounts.ledger import Held
 from ops.sandbox.accounts.margin import Funds, LastPrice
 from ops.sandbox.accounts.order import REJECTED, Order, State, Trade
@@ -188,6 +189,54 @@ def _holding(held: Held, used: int, last: Decimal) -> Json:
         "day_change_percentage": _number(change / held.close_price * 100 if held.close_price else ZERO),
         "mtf": {"quantity": 0, "used_quantity": 0, "average_price": 0, "value": 0, "initial_margin": 0},
     }
+
+
+def trigger(user: str, one: Trigger) -> Json:
+    """Give a GTT."""
+    return {
+        "id": one.trigger_id,
+        "user_id": user,
+        "parent_trigger": None,
+        "type": one.type,
+        "created_at": stamp(one.created_ns),
+        "updated_at": stamp(one.updated_ns),
+        "expires_at": stamp(one.expires_ns),
+        "status": one.status,
+        "condition": {
+            "exchange": one.exchange,
+            "last_price": _number(one.last_price),
+            "tradingsymbol": one.tradingsymbol,
+            "trigger_values": [_number(value) for value in one.values],
+            "instrument_token": one.instrument_token,
+        },
+        "orders": [_leg(user, one, leg) for leg in one.legs],
+        "meta": {},
+    }
+
+
+def _leg(user: str, of: Trigger, leg: Leg) -> Json:
+    asked = {
+        "exchange": of.exchange,
+        "tradingsymbol": of.tradingsymbol,
+        "product": leg.product,
+        "order_type": leg.order_type,
+        "transaction_type": leg.transaction_type,
+        "quantity": leg.quantity,
+        "price": _number(leg.price),
+    }
+    if leg.met is None:
+        return {**asked, "result": None}
+    outcome = "success" if leg.order_id and not leg.problem else "failed"
+    result = {
+        "account_id": user,
+        **asked,
+        "validity": "DAY",
+        "meta": f'{{"gtt":{of.trigger_id}}}',
+        "timestamp": stamp(leg.met_ns),
+        "triggered_at": _number(leg.met),
+        "order_result": {"status": outcome, "order_id": leg.order_id, "rejection_reason": leg.problem},
+    }
+    return {**asked, "result": result}
 
 
 def margins(funds: Funds) -> Json:

@@ -26,6 +26,7 @@ CLOSES = 0.7  # of the orders in what he has open
 SWEEPS = 0.1  # of the orders ask for more than the best price offers
 MISTAKES = 0.01  # of the sales are of shares that he has not
 BUDGET_MIN, BUDGET_MAX = 10_000, 150_000  # of an order, in rupees of margin
+LOTS_MAX = 20  # of a contract, so that nobody buys a million of those that are worth next to nothing
 LOT_BUDGET_MAX = 400_000  # what a single lot may block
 ORDER_TYPES = {MARKET: 50, LIMIT: 30, SL: 10, SLM: 10}
 TAGS = (None, None, None, *(f"strat{number}" for number in range(1, 8)), "ladder", "scalper7")
@@ -119,7 +120,8 @@ class Trader:
         best = max(depth.asks[0].quantity, depth.bids[0].quantity)
         if self._random.random() < SWEEPS and best * one_lot / lot <= BUDGET_MAX:
             return (best // lot + self._random.randint(1, 3)) * lot
-        return max(1, int(budget / one_lot)) * lot
+        lots = max(1, int(budget / one_lot))
+        return (lots if instrument.exchange in EQUITY else min(lots, LOTS_MAX)) * lot
 
     def _place(self, instrument: Instrument, depth: Depth, side: str, quantity: int, product: str) -> None:
         order_type = self._random.choices(list(ORDER_TYPES), list(ORDER_TYPES.values()))[0]
