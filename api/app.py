@@ -66,7 +66,7 @@ DESCRIPTION = """The HTTP interface of Bahi. Errors are `{"detail": ...}` with t
 def create_app(parts: Parts, routes: Sequence[HTTPRouteHandler] = ROUTES) -> Door:
     """Give the whole application, as ASGI; `parts` are run by whoever serves it (see `api.server`)."""
     given: dict[str, object] = {
-        "answers": Answers(parts.tables, parts.clock),
+        "answers": Answers(parts.tables, parts.clock, parts.pulls),
         "codes": parts.codes,
         "data_dir": parts.settings.bahi_data_dir,
         "finder": Finder(parts.make_reader),

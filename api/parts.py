@@ -4,6 +4,7 @@ import asyncio
 
 import msgspec
 
+from api.accounts.pulls import Pulls
 from api.keys import Keys
 from api.live import Live
 from api.login_code import LoginCodes
@@ -39,6 +40,7 @@ class Parts(msgspec.Struct, frozen=True):
     watch: Watch
     observer: Observer
     page: Page
+    pulls: Pulls
     closing: asyncio.Event
 
     def make_reader(self) -> Reader:
@@ -51,6 +53,7 @@ def make(settings: Settings, log: Log, clock: Clock | None = None) -> Parts:
     clock = clock or SystemClock()
     tables = Tables(settings)
     live = Live(Reader(log, Archive.at(settings)), Prices(), clock)
+    closing = asyncio.Event()
     requests = Requests(settings, log, Archive.at(settings), clock, _fence(settings))
     return Parts(
         settings=settings,
@@ -65,7 +68,8 @@ def make(settings: Settings, log: Log, clock: Clock | None = None) -> Parts:
         watch=Watch(settings, clock, live, tables, requests, log, Archive.at(settings)),
         observer=Observer(settings, clock, tables, log, Archive.at(settings)),
         page=Page(),
-        closing=asyncio.Event(),
+        pulls=Pulls(tables, requests, clock, closing),
+        closing=closing,
     )
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 
+from events.accounts import PullAccounts
 from events.archive import Archive
 from events.log import Log
 from events.messages import Retry, SetAside, Subscribe, Sync, Unsubscribe, pack
@@ -32,7 +33,7 @@ STOPPING_SECONDS_MAX = 1.0  # for an opening that the stop meets
 APPEND_SECONDS_MAX = 5.0  # a healthy disk takes milliseconds; a full one takes nothing
 KEYS_MAX = 10_000  # idempotency keys remembered; the consumer of the log knows the older ones
 
-Request = Subscribe | Unsubscribe | Sync | Retry | SetAside
+Request = Subscribe | Unsubscribe | Sync | Retry | SetAside | PullAccounts
 
 _log = get("requests")
 

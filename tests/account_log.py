@@ -84,7 +84,7 @@ class AccountLog:
         finished = at_ns(clock)
         usual: dict[str, Any] = {"trigger": "schedule", "outcome": "ok", "kinds": {}}
         span: dict[str, Any] = {"started_ns": finished - 10**9, "finished_ns": finished}
-        return self.add(SyncRun(account=account, broker="kite", run="r", **span, **{**usual, **told}), finished)
+        return self.add(SyncRun(account=account, broker="kite", run="r", **{**span, **usual, **told}), finished)
 
     def decide(self, message: Message, n: int, at: int = 0, stream: str = "requests") -> int:
         """Append what a user decided, as forwarded from event n of a stream of requests."""

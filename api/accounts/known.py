@@ -6,6 +6,7 @@ from typing import Generic, TypeVar
 
 import msgspec
 
+from api.accounts.pulls import Pulls, Wanted
 from api.accounts.shown import Told
 from api.accounts.wish import Page
 from api.answers import NotFound
@@ -17,12 +18,17 @@ Row = TypeVar("Row")
 
 
 class Asked(msgspec.Struct, frozen=True):
-    """An account, and when its broker was last asked for a kind, and had answered; None where it never was."""
+    """An account, and when its broker was last asked for a kind, and had answered; None where it never was.
+
+    last_run_n: of the newest run in the log, 0 before the first.
+    """
 
     account_id: str
     broker: str
+    active: bool
     asked_at: datetime | None
     synced_at: datetime | None
+    last_run_n: int
 
 
 class Found(msgspec.Struct, Generic[Row]):
@@ -35,22 +41,39 @@ class Found(msgspec.Struct, Generic[Row]):
 class Answers:
     """Puts answers together."""
 
-    def __init__(self, tables: Tables, clock: Clock) -> None:
-        """Take what is asked."""
+    def __init__(self, tables: Tables, clock: Clock, pulls: Pulls) -> None:
+        """Take what is asked, and what has the brokers asked."""
         self.tables = tables
-        self._clock = clock
+        self._clock, self._pulls = clock, pulls
 
-    async def told(self, account: str, kind: Kind) -> Told:
-        """Give what an answer says of itself. Raises NotFound for an account that nobody knows.
+    async def told(self, account: str, kind: Kind, page: Page | None = None) -> Told:
+        """Give what an answer says of itself, after a pull where the page wants one.
 
-        It is asked before the rows: what they show is never older than what is said here.
+        It is asked before the rows: what they show is never older than what is said here. Raises NotFound for an
+        account that nobody knows.
         """
+        known, why = await self._asked(account, kind), None
+        fresh = page is not None and page.fresh
+        if page is not None and fresh:
+            why = "the account is not pulled any more"
+            if known.active:
+                wanted = Wanted(account, known.broker, kind, known.last_run_n)
+                why = await self._pulls.pull(wanted, page.wait_seconds)
+                known = await self._asked(account, kind)
+        return Told(
+            account_id=account,
+            asked_at=known.asked_at,
+            synced_at=known.synced_at,
+            age_seconds=self.age_seconds(known.asked_at),
+            fresh=why is None if fresh else None,
+            stale_because=why,
+        )
+
+    async def _asked(self, account: str, kind: Kind) -> Asked:
         found = await self.tables.rows("api_account_kind", {"account": account, "kind": kind}, Asked)
         if not found:
             raise unknown(account)
-        (asked,) = found
-        age = self.age_seconds(asked.asked_at)
-        return Told(account_id=account, asked_at=asked.asked_at, synced_at=asked.synced_at, age_seconds=age)
+        return found[0]
 
     async def page(
         self, statement: str, account: str, page: Page, asked: Mapping[str, object], shape: type[Row]

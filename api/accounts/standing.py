@@ -25,7 +25,7 @@ async def list_positions(
     view: FromQuery[View] = "net",
 ) -> PositionPage:
     """Give an account's positions by exchange, symbol and product; `view=day` for what was traded today."""
-    said = await answers.told(account, "positions")
+    said = await answers.told(account, "positions", page)
     place = paging.from_word(page.cursor, tuple[str, str, str]) if page.cursor else (None,) * 3
     after = dict(zip(("after_exchange", "after_symbol", "after_product"), place, strict=True))
     found = await answers.page(f"api_positions_{view}", account, page, {**after, **wanted}, Position)
@@ -43,7 +43,7 @@ async def list_holdings(
     page: NamedDependency[Page],
 ) -> HoldingPage:
     """Give an account's shares by exchange and symbol."""
-    said = await answers.told(account, "holdings")
+    said = await answers.told(account, "holdings", page)
     place = paging.from_word(page.cursor, tuple[str, str]) if page.cursor else (None, None)
     after = {"after_exchange": place[0], "after_symbol": place[1]}
     found = await answers.page("api_holdings", account, page, {**after, **wanted}, Holding)
@@ -60,7 +60,7 @@ async def list_margins(
     segment: FromQuery[str | None] = None,
 ) -> MarginPage:
     """Give an account's funds by segment."""
-    said = await answers.told(account, "margins")
+    said = await answers.told(account, "margins", page)
     after = paging.from_word(page.cursor, str) if page.cursor else None
     named = segment.strip().lower() or None if segment else None
     found = await answers.page("api_margins", account, page, {"after_segment": after, "segment": named}, Margin)

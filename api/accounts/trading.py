@@ -28,7 +28,7 @@ async def list_orders(
     page: NamedDependency[Page],
 ) -> OrderPage:
     """Give an account's orders of all days, the newest first, each in its newest state."""
-    said = await answers.told(account, "orders")
+    said = await answers.told(account, "orders", page)
     place = paging.from_word(page.cursor, tuple[date, str]) if page.cursor else (None, None)
     asked = {"after_day": place[0], "after_order": place[1], **wanted, **span.asked}
     found = await answers.page("api_orders", account, page, asked, Order)
@@ -67,7 +67,7 @@ async def list_trades(
     page: NamedDependency[Page],
 ) -> TradePage:
     """Give an account's trades of all days, the newest first."""
-    said = await answers.told(account, "trades")
+    said = await answers.told(account, "trades", page)
     place = paging.from_word(page.cursor, tuple[datetime, str, str, str]) if page.cursor else (None,) * 4
     after = dict(zip(("after_time", "after_exchange", "after_order", "after_trade"), place, strict=True))
     found = await answers.page("api_trades", account, page, {**after, **wanted, **span.asked}, Trade)

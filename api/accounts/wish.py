@@ -7,6 +7,7 @@ import msgspec
 from litestar.di import Provide
 from litestar.params import FromQuery, QueryParameter
 
+from api.accounts.pulls import WAIT_SECONDS, WAIT_SECONDS_MAX
 from api.moment import moment
 from runtime.errors import BadInput
 
@@ -15,11 +16,13 @@ NONE = "none"  # as a strategy: what belongs to none
 
 
 class Page(msgspec.Struct, frozen=True):
-    """Which page. raw: with the broker's own rows."""
+    """Which page. raw: with the broker's own rows. fresh: after a pull, for which it waits so many seconds at most."""
 
     limit: int
     cursor: str | None
     raw: bool
+    fresh: bool = False
+    wait_seconds: float = WAIT_SECONDS
 
 
 class Span(msgspec.Struct, frozen=True):
@@ -38,9 +41,11 @@ def read_page(
     limit: Annotated[int, QueryParameter(ge=1, le=PAGE_MAX)] = PAGE_DEFAULT,
     cursor: FromQuery[str | None] = None,
     raw: FromQuery[bool] = False,
+    fresh: FromQuery[bool] = False,
+    wait: Annotated[float, QueryParameter(gt=0, le=WAIT_SECONDS_MAX)] = WAIT_SECONDS,
 ) -> Page:
-    """Read `limit`, `cursor` and `raw`."""
-    return Page(limit, cursor, raw)
+    """Read `limit`, `cursor`, `raw`, `fresh` and `wait` (seconds)."""
+    return Page(limit, cursor, raw, fresh, wait)
 
 
 def read_span(

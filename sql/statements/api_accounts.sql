@@ -17,10 +17,20 @@ from account_snapshots where account_id = any (%(accounts)s::text[])
 order by account_id, kind
 
 -- api_account_kind: an account, and when its broker was last asked for one kind
-select held.account_id, held.broker, asked_at, answered_at as synced_at
+select held.account_id, held.broker, held.active, asked_at, answered_at as synced_at,
+       coalesce((select run.n from sync_runs run where run.account_id = held.account_id order by run.n desc limit 1), 0)
+           as last_run_n
 from trading_accounts held
 left join account_snapshots told on told.account_id = held.account_id and told.kind = %(kind)s
 where held.account_id = %(account)s
+
+-- answering_runs: runs that answer a request for a kind, or began after it, and what came of the kind; the newest last
+select asked @> %(asked)s::jsonb as own, outcome, coalesce((results -> %(kind)s ->> 'ok')::boolean, false) as ok,
+       coalesce(nullif(results -> %(kind)s ->> 'error', ''), error, '') as error
+from sync_runs
+where account_id = %(account)s and n > %(after_n)s
+  and (asked @> %(asked)s::jsonb or started_at >= %(since)s and results ? %(kind)s)
+order by n
 
 -- api_orders: a page of an account's orders, the newest day and the highest number first, behind a place in that order
 select account_id, day, order_id, exchange_order_id, parent_order_id, exchange, tradingsymbol, instrument_token, side,
