@@ -244,6 +244,7 @@ def take(lots: list[Lot], quantity: Decimal, *, newest: bool = False) -> Lot:
     """Take so much (without sign) off the oldest lot, or the newest; at most all of it. Give what was taken."""
     place = -1 if newest else 0
     lot = lots[place]
+    assert 0 < quantity <= abs(lot.quantity)
     value = share(lot.value, quantity, abs(lot.quantity))
     taken = msgspec.structs.replace(lot, quantity=quantity.copy_sign(lot.quantity), value=value)
     if quantity == abs(lot.quantity):

@@ -83,6 +83,13 @@ def test_what_is_bought_and_sold_on_one_day_is_speculative() -> None:
     assert account.row().days_held == 0
 
 
+def test_of_a_day_the_first_bought_goes_against_the_first_sold_and_the_rest_is_kept() -> None:
+    account = Account().buy(10, "100", "2026-05-04").buy(10, "101", "2026-05-04").sell(14, "105", "2026-05-04")
+    assert account.shown() == [("speculative", 10, "2026-05-04", 50), ("speculative", 4, "2026-05-04", 16)]
+    ((lot,),) = reckon(account.history).open.values()
+    assert (lot.quantity, lot.value) == (Decimal(6), Decimal(606))
+
+
 def test_shares_that_were_held_stay_when_as_many_are_sold_and_bought_again() -> None:
     account = Account().buy(10, "90", "2024-01-02").sell(10, "120", "2026-05-04").buy(10, "115", "2026-05-04")
     assert account.shown() == [("speculative", 10, "2026-05-04", 50)]
@@ -298,19 +305,23 @@ def test_gains_are_cash_and_what_is_open_less_what_was_taken_over(history: list[
 def test_no_fill_is_matched_for_more_than_it_was(history: list[Traded], method: Method) -> None:
     """What is matched of each entry and what is open of it are the entry: nothing twice, nothing lost."""
     reckoned = reckon(history, method)
+    signed = {(traded.tradingsymbol, traded.entry.id): _signed(traded) for traded in history}
     used: defaultdict[tuple[str, EntryId], Decimal] = defaultdict(Decimal)
     for row in reckoned.rows:
-        symbol = row.tradingsymbol
-        used[symbol, row.bought] += row.quantity
-        used[symbol, row.sold] -= row.quantity
+        bought, sold = (row.tradingsymbol, row.bought), (row.tradingsymbol, row.sold)
+        assert 0 < row.quantity <= min(signed[bought], -signed[sold])
+        used[bought] += row.quantity
+        used[sold] -= row.quantity
     for (_, symbol), lots in reckoned.open.items():
         for lot in lots:
+            assert 0 < lot.quantity / signed[symbol, lot.opened] <= 1
             used[symbol, lot.opened] += lot.quantity
-    assert used == {
-        (traded.tradingsymbol, traded.entry.id): traded.entry.signed
-        for traded in history
-        if not isinstance(traded.entry, Action)
-    }
+    assert used == signed
+
+
+def _signed(traded: Traded) -> Decimal:
+    assert not isinstance(traded.entry, Action)
+    return traded.entry.signed
 
 
 @given(accounts(one_fill_a_day=True, with_actions=False))
