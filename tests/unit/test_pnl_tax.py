@@ -188,6 +188,7 @@ def test_what_was_taken_over_with_its_day_counts_from_it() -> None:
     account = Account().held(10, "100", "2026-05-04", "2017-01-02").sell(10, "110", "2026-05-06")
     assert account.shown() == [("ltcg", 10, "2017-01-02", 100)]
     assert account.row().note == "bought by 2018-01-31: section 55(2)(ac) may raise what it cost"
+    assert Account().buy(1, "1", "2018-02-01").sell(1, "2", "2026-05-06").row().note == ""
 
 
 def test_a_share_that_was_sold_before_it_was_bought_is_unclear() -> None:
