@@ -172,9 +172,10 @@ class RuleSet(Message, frozen=True, tag="rule.set.v1"):
 
 
 class RuleRemoved(Message, frozen=True, tag="rule.removed.v1"):
-    """A user takes a rule back, for the past as well."""
+    """A user takes a rule back, for the past as well, or (draft) only what was drafted under its name."""
 
     rule: str
+    draft: bool = False
     key: str = ""
 
 
@@ -196,11 +197,15 @@ class ActionSet(Message, frozen=True, tag="action.set.v1"):
 
 
 class TariffSet(Message, frozen=True, tag="tariff.set.v1"):
-    """A table of charges (TOML) that counts for a broker's accounts, for the past as well. sha256: of the text."""
+    """A table of charges (TOML) that counts for a broker's accounts, for the past as well. sha256: of the text.
+
+    shipped: it is the one that comes with Bahi, and gives way to a user's. An empty text takes the user's back.
+    """
 
     broker: str
     text: str
     sha256: str
+    shipped: bool = False
     key: str = ""
 
 

@@ -1,6 +1,15 @@
 -- What the migrations give on plain PostgreSQL: to be read, and to be compared by a test; nothing runs it.
 -- Written by: python -m tests.schema
 
+CREATE FUNCTION public.account_column(name text) RETURNS text
+    LANGUAGE sql STABLE
+    AS $$
+    select coalesce((select 'account_id' from pg_attribute
+                     where attrelid = name::regclass and attname = 'account_id' and not attisdropped), '''''')
+$$;
+
+COMMENT ON FUNCTION public.account_column(name text) IS 'The column by which a table is cut into parts: it has an account_id, or it is one part.';
+
 CREATE FUNCTION public.candle_coverage(streams smallint[], token bigint, low timestamp with time zone, high timestamp with time zone) RETURNS double precision
     LANGUAGE sql STABLE PARALLEL SAFE
     AS $$
@@ -305,7 +314,8 @@ declare
         where indrelid = name::regclass and indisprimary);
 begin
     return query execute format(
-        'select concat_ws('' '', %s), to_jsonb(held) from %I held where account_id = $1 order by %s', columns, name, columns)
+        'select concat_ws('' '', %1$s), to_jsonb(held) from %2$I held where %3$s::text = $1 order by %1$s',
+        columns, name, account_column(name))
         using account;
 end $_$;
 
@@ -313,11 +323,12 @@ COMMENT ON FUNCTION public.rows_by_account(name text, account text) IS 'The rows
 
 CREATE FUNCTION public.sum_by_account(name text) RETURNS TABLE(part text, rows bigint, checksum numeric)
     LANGUAGE plpgsql
-    AS $$
+    AS $_$
 begin
     return query execute format(
-        'select account_id, count(*), sum(hash_record_extended(held, 0)) from %I held group by account_id', name);
-end $$;
+        'select %1$s::text, count(*), sum(hash_record_extended(held, 0)) from %2$I held group by 1',
+        account_column(name), name);
+end $_$;
 
 COMMENT ON FUNCTION public.sum_by_account(name text) IS 'A checksum of each account''s rows in the table of this name that the caller sees.';
 
@@ -390,6 +401,134 @@ COMMENT ON TABLE public.account_changes IS 'What one snapshot has that the one b
 
 COMMENT ON COLUMN public.account_changes.cursor IS 'n of the event times 2^20, and its place in it: growing over all accounts, and the same after a rebuild.';
 
+CREATE TABLE public.closed_lots (
+    account_id text NOT NULL,
+    strategy_id text NOT NULL,
+    exchange text NOT NULL,
+    tradingsymbol text NOT NULL,
+    product text NOT NULL,
+    draft boolean NOT NULL,
+    place integer NOT NULL,
+    trip integer NOT NULL,
+    day date NOT NULL,
+    quantity numeric NOT NULL,
+    open_value numeric NOT NULL,
+    close_value numeric NOT NULL,
+    realised numeric NOT NULL,
+    opened_at timestamp with time zone NOT NULL,
+    opened_order_id text NOT NULL,
+    opened_trade_id text NOT NULL,
+    closed_at timestamp with time zone NOT NULL,
+    closed_order_id text NOT NULL,
+    closed_trade_id text NOT NULL
+);
+
+COMMENT ON TABLE public.closed_lots IS 'What closed what, first in first out: a part of a lot, and the fill that closed it. Short lots are negative.';
+
+COMMENT ON COLUMN public.closed_lots.trip IS 'Of the book, from 1: a round trip lasts from flat to flat, or to a flip.';
+
+CREATE TABLE public.multipliers (
+    exchange text NOT NULL,
+    tradingsymbol text NOT NULL,
+    multiplier numeric NOT NULL
+);
+
+COMMENT ON TABLE public.multipliers IS 'Units of the price in one of quantity, as positions told last; 1 where none did.';
+
+CREATE TABLE public.trade_charges (
+    account_id text NOT NULL,
+    day date NOT NULL,
+    exchange text NOT NULL,
+    order_id text NOT NULL,
+    trade_id text NOT NULL,
+    segment text NOT NULL,
+    brokerage numeric NOT NULL,
+    transaction_tax numeric NOT NULL,
+    transaction_tax_type text NOT NULL,
+    exchange_charge numeric NOT NULL,
+    sebi numeric NOT NULL,
+    stamp numeric NOT NULL,
+    ipft numeric NOT NULL,
+    clearing numeric NOT NULL,
+    gst numeric NOT NULL,
+    dp numeric NOT NULL,
+    total numeric NOT NULL
+);
+
+COMMENT ON TABLE public.trade_charges IS 'What each trade costs: its share of the day''s contract note, and of what the depository takes.';
+
+CREATE TABLE public.trades (
+    account_id text NOT NULL,
+    day date NOT NULL,
+    exchange text NOT NULL,
+    order_id text NOT NULL,
+    trade_id text NOT NULL,
+    exchange_order_id text,
+    "time" timestamp with time zone NOT NULL,
+    tradingsymbol text NOT NULL,
+    instrument_token bigint,
+    product text NOT NULL,
+    side text NOT NULL,
+    quantity numeric NOT NULL,
+    price numeric NOT NULL,
+    strategy_id text,
+    strategy_reason text DEFAULT ''::text NOT NULL,
+    observed_at timestamp with time zone NOT NULL,
+    absent_since timestamp with time zone,
+    raw jsonb NOT NULL,
+    n bigint NOT NULL,
+    fold smallint DEFAULT 0 NOT NULL,
+    draft_strategy_id text
+);
+
+COMMENT ON TABLE public.trades IS 'Every fill: the facts that all profit and loss is made of.';
+
+COMMENT ON COLUMN public.trades.fold IS '0: not in its book yet, 1: in it, 2: told otherwise since.';
+
+COMMENT ON COLUMN public.trades.draft_strategy_id IS 'Whose it would be if the draft rules were applied.';
+
+CREATE VIEW public.account_performance_daily AS
+ SELECT account_id,
+    day,
+    COALESCE(traded.trades, (0)::bigint) AS trades,
+    COALESCE(traded.unique_symbols, (0)::bigint) AS unique_symbols,
+    COALESCE(traded.turnover, (0)::numeric) AS turnover,
+    COALESCE(won.realised, (0)::numeric) AS realised,
+    COALESCE(traded.charges, (0)::numeric) AS charges,
+    (COALESCE(won.realised, (0)::numeric) - COALESCE(traded.charges, (0)::numeric)) AS net,
+    COALESCE(won.wins, (0)::bigint) AS wins,
+    COALESCE(won.losses, (0)::bigint) AS losses,
+    won.largest_win,
+    won.largest_loss,
+    won.volatility
+   FROM (( SELECT trades.account_id,
+            trades.day,
+            count(*) AS trades,
+            count(DISTINCT ROW(trades.exchange, trades.tradingsymbol)) AS unique_symbols,
+            sum(((trades.quantity * trades.price) * COALESCE(multipliers.multiplier, (1)::numeric))) AS turnover,
+            sum(trade_charges.total) AS charges
+           FROM ((public.trades
+             LEFT JOIN public.trade_charges USING (account_id, day, exchange, order_id, trade_id))
+             LEFT JOIN public.multipliers USING (exchange, tradingsymbol))
+          GROUP BY trades.account_id, trades.day) traded
+     FULL JOIN ( SELECT closing.account_id,
+            closing.day,
+            sum(closing.realised) AS realised,
+            count(*) FILTER (WHERE (closing.realised > (0)::numeric)) AS wins,
+            count(*) FILTER (WHERE (closing.realised < (0)::numeric)) AS losses,
+            max(closing.realised) FILTER (WHERE (closing.realised > (0)::numeric)) AS largest_win,
+            min(closing.realised) FILTER (WHERE (closing.realised < (0)::numeric)) AS largest_loss,
+            stddev_samp(closing.realised) AS volatility
+           FROM ( SELECT closed_lots.account_id,
+                    closed_lots.day,
+                    sum(closed_lots.realised) AS realised
+                   FROM public.closed_lots
+                  WHERE (NOT closed_lots.draft)
+                  GROUP BY closed_lots.account_id, closed_lots.day, closed_lots.strategy_id, closed_lots.exchange, closed_lots.closed_order_id, closed_lots.closed_trade_id) closing
+          GROUP BY closing.account_id, closing.day) won USING (account_id, day));
+
+COMMENT ON VIEW public.account_performance_daily IS 'Each account''s day: trades, what closing ones won and lost, what it cost; volatility is the deviation of the wins and losses.';
+
 CREATE TABLE public.account_snapshots (
     account_id text NOT NULL,
     kind text NOT NULL,
@@ -405,6 +544,23 @@ CREATE TABLE public.account_snapshots (
 
 COMMENT ON TABLE public.account_snapshots IS 'The newest answer of each kind: its body (zstd) is what the next one is compared with.';
 
+CREATE TABLE public.attribution_rules (
+    rule_id text NOT NULL,
+    draft boolean NOT NULL,
+    n bigint NOT NULL,
+    strategy_id text NOT NULL,
+    kind text NOT NULL,
+    pattern text NOT NULL,
+    account_id text NOT NULL,
+    priority integer NOT NULL,
+    valid_from date,
+    valid_to date,
+    set_at timestamp with time zone NOT NULL,
+    ended_at timestamp with time zone
+);
+
+COMMENT ON TABLE public.attribution_rules IS 'Each rule that was ever set; those without an end count now, drafts beside them.';
+
 CREATE TABLE public.bahi_migrations (
     number integer NOT NULL,
     name text NOT NULL,
@@ -412,6 +568,41 @@ CREATE TABLE public.bahi_migrations (
     sha256 text NOT NULL,
     applied_at timestamp with time zone DEFAULT now() NOT NULL
 );
+
+CREATE TABLE public.books (
+    account_id text NOT NULL,
+    strategy_id text NOT NULL,
+    exchange text NOT NULL,
+    tradingsymbol text NOT NULL,
+    product text NOT NULL,
+    draft boolean NOT NULL,
+    multiplier numeric NOT NULL,
+    quantity numeric NOT NULL,
+    fifo_price numeric,
+    average_price numeric,
+    fifo_value numeric NOT NULL,
+    average_value numeric NOT NULL,
+    realised_fifo numeric NOT NULL,
+    realised_average numeric NOT NULL,
+    cash_flow numeric NOT NULL,
+    opening_quantity numeric NOT NULL,
+    opening_value numeric NOT NULL,
+    bought_quantity numeric NOT NULL,
+    bought_value numeric NOT NULL,
+    sold_quantity numeric NOT NULL,
+    sold_value numeric NOT NULL,
+    closed integer NOT NULL,
+    last_at timestamp with time zone,
+    state jsonb NOT NULL
+);
+
+COMMENT ON TABLE public.books IS 'Each strategy''s fills of one instrument and product, folded: what is open, what was won. Gross.';
+
+COMMENT ON COLUMN public.books.strategy_id IS '`none` for what belongs to none.';
+
+COMMENT ON COLUMN public.books.draft IS 'As it would be if the draft rules were applied; to be looked at beside the others, never added.';
+
+COMMENT ON COLUMN public.books.closed IS 'How many rows of closed_lots it has made.';
 
 CREATE TABLE public.candle_clocks (
     stream_id smallint NOT NULL,
@@ -605,6 +796,58 @@ CREATE VIEW public.candles_5m AS
            FROM public.candles_1m) each
   GROUP BY rolled, instrument_token;
 
+CREATE TABLE public.corporate_actions (
+    action_id text NOT NULL,
+    kind text NOT NULL,
+    exchange text NOT NULL,
+    tradingsymbol text NOT NULL,
+    day date NOT NULL,
+    ratio_old integer NOT NULL,
+    ratio_new integer NOT NULL
+);
+
+COMMENT ON TABLE public.corporate_actions IS 'Splits and bonus issues: so many shares for each so many, from the morning of the day on.';
+
+CREATE VIEW public.daily_pnl_by_strategy AS
+ SELECT account_id,
+    strategy_id,
+    day,
+    COALESCE(won.realised, (0)::numeric) AS realised,
+    COALESCE(paid.charges, (0)::numeric) AS charges,
+    (COALESCE(won.realised, (0)::numeric) - COALESCE(paid.charges, (0)::numeric)) AS net,
+    COALESCE(paid.trades, (0)::bigint) AS trades,
+    COALESCE(paid.turnover, (0)::numeric) AS turnover,
+    COALESCE(won.wins, (0)::bigint) AS wins,
+    COALESCE(won.losses, (0)::bigint) AS losses
+   FROM (( SELECT closing.account_id,
+            closing.strategy_id,
+            closing.day,
+            sum(closing.realised) AS realised,
+            count(*) FILTER (WHERE (closing.realised > (0)::numeric)) AS wins,
+            count(*) FILTER (WHERE (closing.realised < (0)::numeric)) AS losses
+           FROM ( SELECT closed_lots.account_id,
+                    closed_lots.strategy_id,
+                    closed_lots.day,
+                    closed_lots.closed_order_id,
+                    closed_lots.closed_trade_id,
+                    sum(closed_lots.realised) AS realised
+                   FROM public.closed_lots
+                  WHERE (NOT closed_lots.draft)
+                  GROUP BY closed_lots.account_id, closed_lots.strategy_id, closed_lots.day, closed_lots.exchange, closed_lots.closed_order_id, closed_lots.closed_trade_id) closing
+          GROUP BY closing.account_id, closing.strategy_id, closing.day) won
+     FULL JOIN ( SELECT trades.account_id,
+            COALESCE(trades.strategy_id, 'none'::text) AS strategy_id,
+            trades.day,
+            sum(trade_charges.total) AS charges,
+            count(*) AS trades,
+            sum(((trades.quantity * trades.price) * COALESCE(multipliers.multiplier, (1)::numeric))) AS turnover
+           FROM ((public.trades
+             LEFT JOIN public.trade_charges USING (account_id, day, exchange, order_id, trade_id))
+             LEFT JOIN public.multipliers USING (exchange, tradingsymbol))
+          GROUP BY trades.account_id, COALESCE(trades.strategy_id, 'none'::text), trades.day) paid USING (account_id, strategy_id, day));
+
+COMMENT ON VIEW public.daily_pnl_by_strategy IS 'What each strategy won by closing (first in first out) on each day, what its trades cost, and how many.';
+
 CREATE TABLE public.day_positions (
     account_id text CONSTRAINT positions_account_id_not_null NOT NULL,
     exchange text CONSTRAINT positions_exchange_not_null NOT NULL,
@@ -636,6 +879,13 @@ COMMENT ON TABLE public.day_positions IS 'What was traded today, as the broker l
 COMMENT ON COLUMN public.day_positions.day_pnl IS 'The broker''s m2m: against yesterday''s close.';
 
 COMMENT ON COLUMN public.day_positions.strategy_id IS 'Whose it is, where all of it is one strategy''s; strategy_positions splits it otherwise.';
+
+CREATE TABLE public.decisions (
+    stream text NOT NULL,
+    n bigint NOT NULL
+);
+
+COMMENT ON TABLE public.decisions IS 'How far the requests of each stream were taken in: one that is forwarded twice counts once.';
 
 CREATE TABLE public.feed_gaps (
     feed text NOT NULL,
@@ -677,6 +927,20 @@ CREATE TABLE public.holdings (
 );
 
 COMMENT ON TABLE public.holdings IS 'The shares in the depository as the broker last told.';
+
+CREATE VIEW public.hourly_trade_volume AS
+ SELECT trades.account_id,
+    trades.exchange,
+    trades.tradingsymbol,
+    date_trunc('hour'::text, trades."time", 'Asia/Kolkata'::text) AS hour,
+    count(*) AS trades,
+    sum(trades.quantity) AS quantity,
+    sum(((trades.quantity * trades.price) * COALESCE(multipliers.multiplier, (1)::numeric))) AS value
+   FROM (public.trades
+     LEFT JOIN public.multipliers USING (exchange, tradingsymbol))
+  GROUP BY trades.account_id, trades.exchange, trades.tradingsymbol, (date_trunc('hour'::text, trades."time", 'Asia/Kolkata'::text));
+
+COMMENT ON VIEW public.hourly_trade_volume IS 'How much was traded in each hour of Indian time.';
 
 CREATE TABLE public.instrument_dumps (
     broker text NOT NULL,
@@ -731,6 +995,20 @@ CREATE TABLE public.margins (
 );
 
 COMMENT ON TABLE public.margins IS 'The funds of each segment as the broker last told.';
+
+CREATE TABLE public.opening_lots (
+    account_id text NOT NULL,
+    exchange text NOT NULL,
+    tradingsymbol text NOT NULL,
+    product text NOT NULL,
+    day date NOT NULL,
+    quantity numeric NOT NULL,
+    price numeric NOT NULL,
+    strategy_id text,
+    n bigint NOT NULL
+);
+
+COMMENT ON TABLE public.opening_lots IS 'What was there before the first fill that is known, as the first snapshot told.';
 
 CREATE TABLE public.order_history (
     account_id text NOT NULL,
@@ -947,6 +1225,50 @@ CREATE TABLE public.projections (
 
 COMMENT ON TABLE public.projections IS 'The tables of each projector: by which version they were made, how often they were replaced.';
 
+CREATE TABLE public.strategies (
+    strategy_id text NOT NULL,
+    name text NOT NULL,
+    description text NOT NULL,
+    active boolean NOT NULL,
+    set_at timestamp with time zone NOT NULL
+);
+
+COMMENT ON TABLE public.strategies IS 'The strategies that users described; a tag may name others.';
+
+CREATE VIEW public.strategy_positions AS
+ SELECT books.account_id,
+    books.strategy_id,
+    books.exchange,
+    books.tradingsymbol,
+    books.product,
+    books.draft,
+    books.quantity,
+    books.multiplier,
+    books.fifo_price,
+    books.average_price,
+    books.realised_fifo,
+    books.realised_average,
+    books.cash_flow,
+    books.opening_value,
+    COALESCE(net.last_price, held.last_price) AS last_price,
+        CASE
+            WHEN (books.quantity = (0)::numeric) THEN (0)::numeric
+            ELSE ((books.quantity * COALESCE(net.last_price, held.last_price)) * books.multiplier)
+        END AS market_value,
+        CASE
+            WHEN (books.quantity = (0)::numeric) THEN (0)::numeric
+            ELSE (((books.quantity * COALESCE(net.last_price, held.last_price)) * books.multiplier) - books.fifo_value)
+        END AS unrealised_fifo,
+        CASE
+            WHEN (books.quantity = (0)::numeric) THEN (0)::numeric
+            ELSE (((books.quantity * COALESCE(net.last_price, held.last_price)) * books.multiplier) - books.average_value)
+        END AS unrealised_average
+   FROM ((public.books
+     LEFT JOIN public.positions net USING (account_id, exchange, tradingsymbol, product))
+     LEFT JOIN public.holdings held ON (((held.account_id = books.account_id) AND (held.exchange = books.exchange) AND (held.tradingsymbol = books.tradingsymbol) AND (books.product = ANY (ARRAY['CNC'::text, 'MTF'::text])))));
+
+COMMENT ON VIEW public.strategy_positions IS 'Each book at the last price that the broker told; null where it told none.';
+
 CREATE TABLE public.streams (
     stream_id smallint NOT NULL,
     stream text NOT NULL
@@ -981,6 +1303,16 @@ CREATE TABLE public.sync_runs (
 
 COMMENT ON TABLE public.sync_runs IS 'Each run over an account: what came, what did not, and which requests it answers.';
 
+CREATE TABLE public.tariffs (
+    broker text NOT NULL,
+    shipped boolean NOT NULL,
+    text text NOT NULL,
+    sha256 text NOT NULL,
+    n bigint NOT NULL
+);
+
+COMMENT ON TABLE public.tariffs IS 'By which table of charges each broker''s accounts are reckoned: a user''s before the shipped one.';
+
 CREATE TABLE public.ticks (
     "time" timestamp with time zone NOT NULL,
     received_at timestamp with time zone NOT NULL,
@@ -1002,30 +1334,6 @@ CREATE TABLE public.ticks (
 )
 PARTITION BY RANGE ("time");
 
-CREATE TABLE public.trades (
-    account_id text NOT NULL,
-    day date NOT NULL,
-    exchange text NOT NULL,
-    order_id text NOT NULL,
-    trade_id text NOT NULL,
-    exchange_order_id text,
-    "time" timestamp with time zone NOT NULL,
-    tradingsymbol text NOT NULL,
-    instrument_token bigint,
-    product text NOT NULL,
-    side text NOT NULL,
-    quantity numeric NOT NULL,
-    price numeric NOT NULL,
-    strategy_id text,
-    strategy_reason text DEFAULT ''::text NOT NULL,
-    observed_at timestamp with time zone NOT NULL,
-    absent_since timestamp with time zone,
-    raw jsonb NOT NULL,
-    n bigint NOT NULL
-);
-
-COMMENT ON TABLE public.trades IS 'Every fill: the facts that all profit and loss is made of.';
-
 CREATE TABLE public.trading_accounts (
     account_id text NOT NULL,
     broker text NOT NULL,
@@ -1045,6 +1353,15 @@ COMMENT ON TABLE public.trading_accounts IS 'Each account that is or was pulled,
 
 COMMENT ON COLUMN public.trading_accounts.last_sync_status IS 'ok, partial (some kinds came), failed, or refused (log in again).';
 
+CREATE TABLE public.uncharged (
+    account_id text NOT NULL,
+    day date NOT NULL,
+    exchange text NOT NULL,
+    error text NOT NULL
+);
+
+COMMENT ON TABLE public.uncharged IS 'Days whose charges cannot be reckoned, and why: no tariff, or an instrument of no known segment.';
+
 CREATE TABLE public.workers (
     worker text NOT NULL,
     pairs jsonb NOT NULL,
@@ -1061,8 +1378,14 @@ ALTER TABLE ONLY public.account_changes
 ALTER TABLE ONLY public.account_snapshots
     ADD CONSTRAINT account_snapshots_pkey PRIMARY KEY (account_id, kind);
 
+ALTER TABLE ONLY public.attribution_rules
+    ADD CONSTRAINT attribution_rules_pkey PRIMARY KEY (rule_id, draft, n);
+
 ALTER TABLE ONLY public.bahi_migrations
     ADD CONSTRAINT bahi_migrations_pkey PRIMARY KEY (number);
+
+ALTER TABLE ONLY public.books
+    ADD CONSTRAINT books_pkey PRIMARY KEY (account_id, strategy_id, exchange, tradingsymbol, product, draft);
 
 ALTER TABLE ONLY public.candle_clocks
     ADD CONSTRAINT candle_clocks_pkey PRIMARY KEY (stream_id);
@@ -1079,8 +1402,17 @@ ALTER TABLE ONLY public.candle_volumes
 ALTER TABLE ONLY public.candles_1m
     ADD CONSTRAINT candles_1m_pkey PRIMARY KEY (instrument_token, bucket);
 
+ALTER TABLE ONLY public.closed_lots
+    ADD CONSTRAINT closed_lots_pkey PRIMARY KEY (account_id, strategy_id, exchange, tradingsymbol, product, draft, place);
+
+ALTER TABLE ONLY public.corporate_actions
+    ADD CONSTRAINT corporate_actions_pkey PRIMARY KEY (action_id);
+
 ALTER TABLE ONLY public.day_positions
     ADD CONSTRAINT day_positions_pkey PRIMARY KEY (account_id, exchange, tradingsymbol, product);
+
+ALTER TABLE ONLY public.decisions
+    ADD CONSTRAINT decisions_pkey PRIMARY KEY (stream);
 
 ALTER TABLE ONLY public.feed_gaps
     ADD CONSTRAINT feed_gaps_pkey PRIMARY KEY (stream, from_time);
@@ -1099,6 +1431,12 @@ ALTER TABLE ONLY public.lost_rows
 
 ALTER TABLE ONLY public.margins
     ADD CONSTRAINT margins_pkey PRIMARY KEY (account_id, segment);
+
+ALTER TABLE ONLY public.multipliers
+    ADD CONSTRAINT multipliers_pkey PRIMARY KEY (exchange, tradingsymbol);
+
+ALTER TABLE ONLY public.opening_lots
+    ADD CONSTRAINT opening_lots_pkey PRIMARY KEY (account_id, exchange, tradingsymbol, product);
 
 ALTER TABLE ONLY public.order_history
     ADD CONSTRAINT order_history_pkey PRIMARY KEY (account_id, day, order_id, n);
@@ -1124,6 +1462,9 @@ ALTER TABLE ONLY public.projection_checkpoints
 ALTER TABLE ONLY public.projections
     ADD CONSTRAINT projections_pkey PRIMARY KEY (projector);
 
+ALTER TABLE ONLY public.strategies
+    ADD CONSTRAINT strategies_pkey PRIMARY KEY (strategy_id);
+
 ALTER TABLE ONLY public.streams
     ADD CONSTRAINT streams_pkey PRIMARY KEY (stream_id);
 
@@ -1133,11 +1474,20 @@ ALTER TABLE ONLY public.streams
 ALTER TABLE ONLY public.sync_runs
     ADD CONSTRAINT sync_runs_pkey PRIMARY KEY (n);
 
+ALTER TABLE ONLY public.tariffs
+    ADD CONSTRAINT tariffs_pkey PRIMARY KEY (broker, shipped);
+
+ALTER TABLE ONLY public.trade_charges
+    ADD CONSTRAINT trade_charges_pkey PRIMARY KEY (account_id, day, exchange, order_id, trade_id);
+
 ALTER TABLE ONLY public.trades
     ADD CONSTRAINT trades_pkey PRIMARY KEY (account_id, day, exchange, order_id, trade_id);
 
 ALTER TABLE ONLY public.trading_accounts
     ADD CONSTRAINT trading_accounts_pkey PRIMARY KEY (account_id);
+
+ALTER TABLE ONLY public.uncharged
+    ADD CONSTRAINT uncharged_pkey PRIMARY KEY (account_id, day, exchange);
 
 ALTER TABLE ONLY public.workers
     ADD CONSTRAINT workers_pkey PRIMARY KEY (worker);
@@ -1146,7 +1496,13 @@ CREATE INDEX account_changes_account ON public.account_changes USING btree (acco
 
 CREATE INDEX account_changes_kind ON public.account_changes USING btree (kind, cursor);
 
+CREATE UNIQUE INDEX attribution_rules_now ON public.attribution_rules USING btree (rule_id, draft) WHERE (ended_at IS NULL);
+
+CREATE INDEX books_symbol ON public.books USING btree (exchange, tradingsymbol);
+
 CREATE INDEX candles_1m_bucket ON public.candles_1m USING btree (bucket, stream_id);
+
+CREATE INDEX closed_lots_day ON public.closed_lots USING btree (account_id, day) WHERE (NOT draft);
 
 CREATE INDEX instruments_now ON public.instruments USING btree (exchange, instrument_type, expiry) WHERE (valid_to IS NULL);
 
@@ -1179,3 +1535,5 @@ CREATE INDEX trades_symbol ON public.trades USING btree (account_id, exchange, t
 CREATE INDEX trades_time ON public.trades USING btree (account_id, "time");
 
 CREATE INDEX trades_traded ON public.trades USING btree (account_id, tradingsymbol, "time");
+
+CREATE INDEX trades_unfolded ON public.trades USING btree (account_id) WHERE (fold <> 1);

@@ -9,10 +9,23 @@ from typing import Any
 import msgspec
 import zstandard
 
-from events.accounts import STREAM, Forwarded, Kind, Known, Snapshot, SnapshotPart, SyncRun
+from events.accounts import (
+    STREAM,
+    ActionSet,
+    Forwarded,
+    Kind,
+    Known,
+    RuleSet,
+    Snapshot,
+    SnapshotPart,
+    StrategySet,
+    SyncRun,
+    TariffSet,
+)
 from events.event import Recorded
 from events.messages import Message, pack
 from runtime.calendar import IST
+from runtime.tariffs import shipped
 
 DAY = "2026-04-13"  # a Monday
 
@@ -208,6 +221,12 @@ def a_day() -> AccountLog:
     """Give the log of a day with something for every table of the accounts."""
     log = AccountLog()
     log.add(Known(account="main", broker="kite", user="AB1234"))
+    tariff = shipped()
+    log.add(TariffSet(broker="kite", text=tariff.text, sha256=tariff.sha256, shipped=True))
+    log.decide(StrategySet(strategy="7", name="Breakout"), 1)
+    log.decide(RuleSet(rule="a", strategy="7", kind="symbol", pattern="NSE:INFY"), 2)
+    split: dict[str, Any] = {"kind": "split", "exchange": "NSE", "tradingsymbol": "TCS", "day": DAY}
+    log.decide(ActionSet(action="s", **split, ratio_old=1, ratio_new=2), 3)
     for account in ("main", "other"):
         log.snapshot(account, "orders", [order(status="OPEN"), order("260413000000002")], "09:16:00")
         log.snapshot(account, "trades", [trade("1")], "09:16:00")
@@ -215,7 +234,9 @@ def a_day() -> AccountLog:
         log.snapshot(account, "holdings", [holding(3)], "09:16:00")
         log.snapshot(account, "margins", {"equity": {"enabled": True, "net": 5, "available": {"cash": 5}}}, "09:16:00")
         log.snapshot(account, "orders", [order()], "09:21:00", parts=2)
-        log.snapshot(account, "trades", [trade("1"), trade("2"), trade("3", average_price="none")], "09:21:00")
+        odd = [trade("3", average_price="none"), trade("4", exchange="NASDAQ")]
+        sale = trade("5", transaction_type="SELL", quantity=7)
+        log.snapshot(account, "trades", [trade("1"), trade("2"), *odd, sale], "09:21:00")
         log.again(account, "holdings", "09:21:00")
         log.run(account, "09:21:01")
     return log

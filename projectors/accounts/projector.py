@@ -4,7 +4,11 @@ Promise: the tables are what the newest answers of the brokers say, and what was
 A late, repeated or reordered answer changes nothing that is newer: of it only orders and trades are taken that nobody
 knew. One that is unchanged writes no row but when it was asked.
 
-    Snapshot -> its body, or that of the one before -> sheets -> changes -> rows of what stands now, history, changes
+    Snapshot  -> its body, or that of the one before -> sheets -> changes -> rows of what stands now, history, changes
+    Forwarded -> what the user decided (`decisions`)
+    at the end of a batch, for what it touched -> whose it is (`attributing`) -> books (`folding`) -> costs (`charging`)
+
+What is derived follows from the tables alone, so it is the same however the events are cut into batches.
 
 A row that cannot be read is kept aside whole (`parked_events`), the others are used. An event that cannot be read stops
 the projection, and says so: this is money.
@@ -16,13 +20,17 @@ from typing import Any
 
 import msgspec
 
-from events.accounts import STREAM, Known, Snapshot, SnapshotPart, SyncRun
+from events.accounts import STREAM, Forwarded, Known, Snapshot, SnapshotPart, SyncRun, TariffSet
 from events.event import Recorded
 from events.messages import unpack
-from projectors.accounts import kite
+from projectors.accounts import decisions, first_lots, kite
+from projectors.accounts.attributing import Attributing
 from projectors.accounts.bodies import unpacked
 from projectors.accounts.changes import Change, changes
+from projectors.accounts.charging import charge
+from projectors.accounts.folding import Folding
 from projectors.accounts.kite import Row, Sheet
+from projectors.accounts.touched import Line, Touched
 from projectors.projector import Projection
 from runtime.calendar import IST
 from runtime.errors import BadEvent
@@ -32,6 +40,14 @@ NAME = "accounts"
 READ_EVENTS_MAX = 64  # in one transaction: a whole day of a busy account is 5 MB of rows
 CHANGES_MAX = 2**20  # of one event: its number times this, and the place in it, is a change's cursor
 CLEARED = ("positions", "day_positions", "holdings", "margins")  # tables that hold what stands now, and no more
+
+Told = Known | Snapshot | SyncRun | Forwarded | TariffSet
+PLAIN: dict[str, type[Known] | type[SyncRun] | type[Forwarded] | type[TariffSet]] = {
+    "account.known.v1": Known,
+    "account.sync.v1": SyncRun,
+    "account.forwarded.v1": Forwarded,
+    "tariff.set.v1": TariffSet,
+}
 
 _json = msgspec.json.Encoder(decimal_format="number")
 
@@ -43,7 +59,7 @@ class AccountProjector:
         """Begin with nothing in memory."""
         self._stream = stream
         self._parts: dict[tuple[str, str, str], dict[int, bytes]] = {}
-        self._events: list[tuple[int, Known | Snapshot | SyncRun, bytes]] = []
+        self._events: list[tuple[int, Told, bytes]] = []
         self._whole = 0  # the last n that is not inside a body of several parts
 
     async def recall(self, rows: Rows) -> None:
@@ -60,10 +76,8 @@ class AccountProjector:
                 case "account.snapshot.v1":
                     snapshot = unpack(event, Snapshot)
                     self._events.append((event.n, snapshot, self._body(snapshot)))
-                case "account.known.v1":
-                    self._events.append((event.n, unpack(event, Known), b""))
-                case "account.sync.v1":
-                    self._events.append((event.n, unpack(event, SyncRun), b""))
+                case kind if kind in PLAIN:
+                    self._events.append((event.n, unpack(event, PLAIN[kind]), b""))
             if not self._parts:
                 self._whole = event.n
 
@@ -81,15 +95,24 @@ class AccountProjector:
         return self._whole or None
 
     async def write(self, rows: Rows) -> None:
-        """Write what each event says, in their order."""
+        """Write what each event says, in their order, then what follows from all of them."""
+        touched = Touched()
         for n, event, body in self._events:
             match event:
                 case Known():
                     await rows.run("know_account", {**_told(event), "n": n})
                 case SyncRun():
                     await self._end_run(rows, n, event)
+                case Forwarded():
+                    await decisions.take(rows, touched, event, n)
+                case TariffSet():
+                    await decisions.set_tariff(rows, touched, event, n)
                 case Snapshot():
-                    await self._take(rows, n, event, body)
+                    await self._take(rows, touched, n, event, body)
+        attributing = await Attributing.begin(rows, touched)
+        await attributing.run()
+        await Folding(rows, touched, attributing).run()
+        await charge(rows, touched)
 
     async def _end_run(self, rows: Rows, n: int, run: SyncRun) -> None:
         await rows.run("meet_account", {"account": run.account, "broker": run.broker, "n": n})
@@ -111,7 +134,7 @@ class AccountProjector:
         await rows.run("keep_run", ended)
         await rows.run("end_run", ended)
 
-    async def _take(self, rows: Rows, n: int, snapshot: Snapshot, packed: bytes) -> None:
+    async def _take(self, rows: Rows, touched: Touched, n: int, snapshot: Snapshot, packed: bytes) -> None:
         """Take an answer in: all of it where it is the newest, else what nobody knew."""
         account, kind = snapshot.account, snapshot.kind
         told = {"account": account, "kind": kind, "broker": snapshot.broker, "n": n, "sha256": snapshot.sha256}
@@ -132,11 +155,13 @@ class AccountProjector:
         cursor = n * CHANGES_MAX
         for table, sheet in found.items():
             apart = list(changes(before.get(table, Sheet()).rows, sheet.rows, day)) if newest else []
-            await self._keep(rows, table, sheet, apart, {**told, "newest": newest})
+            await self._keep(rows, touched, table, sheet, apart, {**told, "newest": newest})
             if apart and table != "day_positions":
                 assert len(apart) < CHANGES_MAX, "an answer of a million rows"
                 listed = [{"cursor": cursor + place, **each._asdict()} for place, each in enumerate(apart)]
                 await rows.run("add_changes", {**told, "rows": _text(listed)})
+        if newest:
+            await self._learn(rows, touched, found, {**told, "day": day, "first": held is None})
         known = [each.raw for each in kite.unread_rows(before)]
         unread = [each for each in kite.unread_rows(found) if each.raw not in known]
         await self._park(rows, n, unread, snapshot)
@@ -152,8 +177,31 @@ class AccountProjector:
         body = unpacked(msgspec.structs.replace(snapshot, sha256=held["sha256"]), bytes(held["body"]))
         return kite.sheets(snapshot.kind, body, day)
 
+    async def _learn(self, rows: Rows, touched: Touched, found: Mapping[str, Sheet], told: Mapping[str, Any]) -> None:
+        """Take from positions and holdings what books need: multipliers, and what was there before the first fill."""
+        listed = [row.columns for sheet in found.values() for row in sheet.rows.values() if "multiplier" in row.columns]
+        if listed:
+            for each in await rows.run("learn_multipliers", {"rows": _text(listed)}):
+                for row in await rows.run("lines_of_symbol", each):
+                    touched.line(row["account_id"], Line(row["exchange"], row["tradingsymbol"], row["product"]))
+                for row in await rows.run("days_of_symbol", each):
+                    touched.day(row["account_id"], row["day"])
+        if told["first"] and (lots := first_lots.lots(found)):
+            await rows.run("open_lots", {**told, "rows": _text(lots)})
+            touched.openings.add(told["account"])
+            for lot in lots:
+                touched.line(told["account"], Line(lot["exchange"], lot["tradingsymbol"], lot["product"]))
+        if "positions" in found:
+            touched.accounts.add(told["account"])
+
     async def _keep(
-        self, rows: Rows, table: str, sheet: Sheet, apart: Sequence[Change], told: Mapping[str, Any]
+        self,
+        rows: Rows,
+        touched: Touched,
+        table: str,
+        sheet: Sheet,
+        apart: Sequence[Change],
+        told: Mapping[str, Any],
     ) -> None:
         if table in CLEARED:
             if told["newest"]:
@@ -162,6 +210,8 @@ class AccountProjector:
             return
         moved = {each.key for each in apart if each.after is not None}
         kept = [row for key, row in sheet.rows.items() if key in moved or not told["newest"]]
+        for row in kept:
+            touched.order(told["account"], row.columns["order_id"])
         if kept:
             (count,) = await rows.run(f"keep_{table}", {**told, "rows": _listed(kept)})
             if count["added"]:
@@ -210,7 +260,17 @@ def _instant(ns: int) -> datetime:
 
 TABLES = (
     *("trading_accounts", "account_snapshots", "orders", "order_history", "trades", "positions", "day_positions"),
-    *("holdings", "margins", "account_changes", "sync_runs"),
+    *("holdings", "margins", "account_changes", "sync_runs", "decisions", "strategies", "attribution_rules"),
+    *(
+        "corporate_actions",
+        "tariffs",
+        "multipliers",
+        "opening_lots",
+        "books",
+        "closed_lots",
+        "trade_charges",
+        "uncharged",
+    ),
 )
 ACCOUNTS = Projection(
     NAME, lambda stream: stream == STREAM, AccountProjector, TABLES, parks=False, read_events=READ_EVENTS_MAX

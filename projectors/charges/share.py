@@ -18,14 +18,15 @@ def apportion(charges: Charges, turnovers: Sequence[Decimal], unit: Decimal = PA
     """
     assert turnovers, "charges are of something"
     weights = list(turnovers) if any(turnovers) else [Decimal(1)] * len(turnovers)
-    shares = {part: _share(getattr(charges, part), weights, unit) for part in PARTS}
+    shares = {part: shared(getattr(charges, part), weights, unit) for part in PARTS}
     return [
         Charges(**{part: shares[part][at] for part in PARTS}, transaction_tax_type=charges.transaction_tax_type)
         for at in range(len(weights))
     ]
 
 
-def _share(amount: Decimal, weights: Sequence[Decimal], unit: Decimal) -> list[Decimal]:
+def shared(amount: Decimal, weights: Sequence[Decimal], unit: Decimal = PAISA) -> list[Decimal]:
+    """Give each weight its part of an amount, in the same order; their sum is the amount, exactly."""
     given, seen, shares = ZERO, ZERO, []
     with localcontext(EXACT):
         whole = sum(weights, ZERO)

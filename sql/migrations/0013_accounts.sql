@@ -229,10 +229,17 @@ create table sync_runs (
 create index sync_runs_account on sync_runs (account_id, n desc);
 comment on table sync_runs is 'Each run over an account: what came, what did not, and which requests it answers.';
 
+create function account_column(name text) returns text language sql stable as $$
+    select coalesce((select 'account_id' from pg_attribute
+                     where attrelid = name::regclass and attname = 'account_id' and not attisdropped), '''''')
+$$;
+comment on function account_column is 'The column by which a table is cut into parts: it has an account_id, or it is one part.';
+
 create function sum_by_account(name text) returns table (part text, rows bigint, checksum numeric) language plpgsql as $$
 begin
     return query execute format(
-        'select account_id, count(*), sum(hash_record_extended(held, 0)) from %I held group by account_id', name);
+        'select %1$s::text, count(*), sum(hash_record_extended(held, 0)) from %2$I held group by 1',
+        account_column(name), name);
 end $$;
 comment on function sum_by_account is 'A checksum of each account''s rows in the table of this name that the caller sees.';
 
@@ -244,7 +251,8 @@ declare
         where indrelid = name::regclass and indisprimary);
 begin
     return query execute format(
-        'select concat_ws('' '', %s), to_jsonb(held) from %I held where account_id = $1 order by %s', columns, name, columns)
+        'select concat_ws('' '', %1$s), to_jsonb(held) from %2$I held where %3$s::text = $1 order by %1$s',
+        columns, name, account_column(name))
         using account;
 end $$;
 comment on function rows_by_account is 'The rows of one account, by their primary key.';

@@ -96,7 +96,10 @@ with kept as (
         exchange_order_id = excluded.exchange_order_id, time = excluded.time, tradingsymbol = excluded.tradingsymbol,
         instrument_token = excluded.instrument_token, product = excluded.product, side = excluded.side,
         quantity = excluded.quantity, price = excluded.price, observed_at = excluded.observed_at, absent_since = null,
-        raw = excluded.raw, n = excluded.n
+        raw = excluded.raw, n = excluded.n,
+        fold = case when (held.time, held.tradingsymbol, held.product, held.side, held.quantity, held.price) is distinct
+                         from (excluded.time, excluded.tradingsymbol, excluded.product, excluded.side,
+                               excluded.quantity, excluded.price) and held.fold = 1 then 2 else held.fold end
     where %(newest)s
     returning (xmax = 0) as is_added)
 select count(*) filter (where is_added) as added from kept

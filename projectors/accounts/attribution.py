@@ -1,0 +1,121 @@
+"""Whose an order is, and whose a trade: by the user's rules and the order's tags. Pure: the past can be told anew.
+
+What counts first is what says most exactly what it means:
+
+    1. by hand, for this trade        rule of kind `trade`   `2026-04-13 NSE 260413000000001 70000001`
+    2. by hand, for this order        rule of kind `order`   `2026-04-13 NSE 260413000000001`
+    3. a rule about one of its tags   rule of kind `tag`     `breakout*`
+    4. a tag that names a strategy    `strategy_7`, `strat:7`
+    5. a rule about its symbol        rule of kind `symbol`  `NFO:NIFTY*`
+    6. nothing: none
+
+Of several of one rank the one of the higher priority counts, then the one that was set last. A rule holds for orders of
+the days that it names (IST), and of its account. Kite's trades have no tag: a trade takes its order's.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from datetime import date
+from fnmatch import fnmatchcase
+from typing import NamedTuple
+
+import msgspec
+
+from events.accounts import RuleKind
+
+RANKS: tuple[RuleKind | None, ...] = ("trade", "order", "tag", None, "symbol")  # None: a tag that names a strategy
+STRATEGY_TAG = re.compile(r"(?:strategy_|strat:)(?P<strategy>[A-Za-z0-9_.\-]+)", re.IGNORECASE)
+
+
+class Rule(msgspec.Struct, frozen=True):
+    """A rule as it stands. n: of the event that set it, by which the newest is known."""
+
+    rule: str
+    strategy: str
+    kind: RuleKind
+    pattern: str
+    account: str
+    priority: int
+    valid_from: date | None
+    valid_to: date | None
+    draft: bool
+    n: int
+
+    def holds(self, account: str, day: date) -> bool:
+        """Say whether it is about orders of this account and day."""
+        if self.account and self.account != account:
+            return False
+        return (self.valid_from is None or day >= self.valid_from) and (self.valid_to is None or day <= self.valid_to)
+
+
+class Told(msgspec.Struct, frozen=True):
+    """What an order or a trade is attributed by. trade_id: empty for an order. tags: of the order."""
+
+    account: str
+    day: date
+    exchange: str
+    tradingsymbol: str
+    order_id: str
+    trade_id: str
+    tags: Sequence[str]
+
+
+class Attribution(NamedTuple):
+    """Whose it is (None: nobody's) and why."""
+
+    strategy: str | None
+    reason: str
+
+
+NOBODY = Attribution(None, "")
+
+
+class Rules:
+    """The rules of one moment, in the order in which they count."""
+
+    def __init__(self, rules: Iterable[Rule]) -> None:
+        """Sort them by what counts first within one rank."""
+        self._by_kind: dict[str, list[Rule]] = {}
+        for rule in sorted(rules, key=lambda each: (-each.priority, -each.n)):
+            self._by_kind.setdefault(rule.kind, []).append(rule)
+
+    def attribute(self, told: Told) -> Attribution:
+        """Give whose it is, and why."""
+        for rank in RANKS:
+            found = _named(told.tags) if rank is None else self._ruled(rank, told)
+            if found is not None:
+                return found
+        return NOBODY
+
+    def _ruled(self, kind: RuleKind, told: Told) -> Attribution | None:
+        for rule in self._by_kind.get(kind, ()):
+            if rule.holds(told.account, told.day) and (why := _meets(rule, told)):
+                return Attribution(rule.strategy, f"{why} (rule {rule.rule})")
+        return None
+
+
+def with_drafts(rules: Sequence[Rule]) -> list[Rule]:
+    """Give the rules as they would stand if the drafts were applied: each in the place of the one of its name."""
+    drafts = {rule.rule for rule in rules if rule.draft}
+    return [rule for rule in rules if rule.draft or rule.rule not in drafts]
+
+
+def _meets(rule: Rule, told: Told) -> str:
+    """Say why a rule is about this; nothing where it is not."""
+    if rule.kind == "tag":
+        pattern = rule.pattern.lower()
+        return next((f"tag {tag}" for tag in told.tags if fnmatchcase(tag.lower(), pattern)), "")
+    if rule.kind == "symbol":
+        name = f"{told.exchange}:{told.tradingsymbol}"
+        return f"symbol {rule.pattern}" if fnmatchcase(name, rule.pattern) else ""
+    order = f"{told.day.isoformat()} {told.exchange} {told.order_id}"
+    if rule.kind == "order":
+        return "by hand, the order" if rule.pattern == order else ""
+    return "by hand, the trade" if told.trade_id and rule.pattern == f"{order} {told.trade_id}" else ""
+
+
+def _named(tags: Sequence[str]) -> Attribution | None:
+    for tag in tags:
+        if found := STRATEGY_TAG.fullmatch(tag):
+            return Attribution(found["strategy"], f"tag {tag}")
+    return None

@@ -1,0 +1,52 @@
+"""What an account held before the first fill that is known, as its first snapshots tell.
+
+Shares: what the depository had in the morning. `opening_quantity` is that where it is told; else what is there now,
+with what has not come yet (T+1) and what is pledged. Contracts: the quantity carried over night, at what it was opened
+for; Kite tells the values of all buys and of today's, and the difference is the lot's (Kite Connect v3, "Portfolio").
+"""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+from projectors.accounts.kite import Row, Sheet
+from projectors.accounts.reading import Reading
+
+SHARES = ("CNC", "MTF")  # products whose lots lie in the depository overnight: holdings tell of them
+ZERO = Decimal(0)
+
+
+def lots(found: Mapping[str, Sheet]) -> list[dict[str, Any]]:
+    """Give the first lots of an account: exchange, tradingsymbol, product, signed quantity, price."""
+    shares = [
+        _lot(row, row.columns["product"] or "CNC", _owned(row), row.columns["average_price"])
+        for row in found.get("holdings", Sheet()).rows.values()
+    ]
+    contracts = [
+        _lot(row, row.columns["product"], row.columns["overnight_quantity"], _carried_at(row))
+        for row in found.get("positions", Sheet()).rows.values()
+        if row.columns["product"] not in SHARES
+    ]
+    return [lot for lot in (*shares, *contracts) if lot["quantity"]]
+
+
+def _lot(row: Row, product: str, quantity: Decimal, price: Decimal | None) -> dict[str, Any]:
+    what = {name: row.columns[name] for name in ("exchange", "tradingsymbol")}
+    return {**what, "product": product, "quantity": quantity, "price": price or ZERO}
+
+
+def _owned(row: Row) -> Decimal:
+    told = row.columns
+    now = (told["quantity"] or ZERO) + (told["t1_quantity"] or ZERO) + (told["collateral_quantity"] or ZERO)
+    return max(told["opening_quantity"] or ZERO, now)
+
+
+def _carried_at(row: Row) -> Decimal | None:
+    """Give the price at which a carried quantity was opened, for one unit."""
+    told, raw = row.columns, Reading(row.raw)
+    overnight, side = told["overnight_quantity"], "buy" if told["overnight_quantity"] > 0 else "sell"
+    value, today = told[f"{side}_value"], raw.number(f"day_{side}_value")
+    price: Decimal | None = told["average_price"] or told["close_price"]
+    if overnight and value is not None and today is not None:
+        price = (value - today) / (abs(overnight) * told["multiplier"])
+    return price

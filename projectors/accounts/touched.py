@@ -1,0 +1,44 @@
+"""What a batch of events has touched, and so has to be derived anew when all of it is in the tables."""
+
+from datetime import date
+from typing import NamedTuple
+
+import msgspec
+
+
+class Line(NamedTuple):
+    """One instrument and product of an account: what books are folded of."""
+
+    exchange: str
+    tradingsymbol: str
+    product: str
+
+
+class Touched(msgspec.Struct):
+    """By account: orders and trades told anew (by order id), lines to fold from the beginning, days to charge again.
+
+    openings: accounts whose first lots were just told. rules: the user's rules are others now, so that all of the past
+    is attributed again.
+    """
+
+    accounts: set[str] = set()
+    orders: dict[str, set[str]] = {}
+    lines: dict[str, set[Line]] = {}
+    days: dict[str, set[date]] = {}
+    openings: set[str] = set()
+    rules: bool = False
+
+    def order(self, account: str, order_id: str) -> None:
+        """Note an order or one of its trades."""
+        self.accounts.add(account)
+        self.orders.setdefault(account, set()).add(order_id)
+
+    def line(self, account: str, line: Line) -> None:
+        """Note a line that has to be folded from its beginning."""
+        self.accounts.add(account)
+        self.lines.setdefault(account, set()).add(line)
+
+    def day(self, account: str, day: date) -> None:
+        """Note a day whose charges are others now."""
+        self.accounts.add(account)
+        self.days.setdefault(account, set()).add(day)

@@ -1,0 +1,331 @@
+"""What follows from fills: whose they are, what was won, what it cost; the same however the events came."""
+
+from collections import defaultdict
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from events.accounts import ActionSet, Known, RuleRemoved, RuleSet, StrategySet, TariffSet
+from projectors.accounts.attribution import Attribution, Rule, Rules, Told, with_drafts
+from projectors.accounts.projector import ACCOUNTS, TABLES
+from runtime.tariffs import shipped
+from tests.account_log import DAY, AccountLog, holding, order, position, positions, trade
+from tests.loops import Desk
+
+NEXT_DAY = "2026-04-14"
+DERIVED = ("books", "closed_lots", "trade_charges", "opening_lots", "orders", "trades", "positions")
+
+
+@pytest.fixture
+def desk(database_url: str, tmp_path: Path) -> Desk:
+    return Desk(database_url, tmp_path)
+
+
+def with_tariff() -> AccountLog:
+    """Give a log that begins with an account and a tariff."""
+    log = AccountLog()
+    log.add(Known(account="main", broker="kite"))
+    told = shipped()
+    log.add(TariffSet(broker="kite", text=told.text, sha256=told.sha256, shipped=True))
+    return log
+
+
+def bought(trade_id: str, quantity: int, price: float, **told: Any) -> dict[str, Any]:
+    usual = {"quantity": quantity, "average_price": price, "transaction_type": "BUY", "product": "MIS"}
+    return trade(trade_id, **{**usual, **told})
+
+
+def sold(trade_id: str, quantity: int, price: float, **told: Any) -> dict[str, Any]:
+    return bought(trade_id, quantity, price, **{"transaction_type": "SELL", **told})
+
+
+async def books(desk: Desk, draft: bool = False) -> dict[str, tuple[Any, Any]]:
+    """Give quantity and what was realised, by strategy."""
+    rows = await desk.rows("select * from books where draft = %s order by strategy_id", draft)
+    return {row["strategy_id"]: (row["quantity"], row["realised_fifo"]) for row in rows}
+
+
+async def test_fills_of_a_day_become_lots_and_what_was_won(desk: Desk) -> None:
+    log = with_tariff()
+    first = [bought("1", 10, 100), bought("2", 10, 102)]
+    log.snapshot("main", "trades", first, "10:00:00")
+    log.snapshot("main", "trades", [*first, sold("3", 15, 105, fill_timestamp=f"{DAY} 10:01:00")], "10:05:00")
+    log.snapshot("main", "positions", positions([position(5, last_price=104)]), "10:05:00")
+    await desk.project(ACCOUNTS, log.events)
+    (book,) = await desk.rows("select * from books")
+    assert (book["strategy_id"], book["quantity"], book["realised_fifo"]) == ("none", 5, 65)  # 10 x 5 + 5 x 3
+    assert (book["fifo_price"], book["average_price"], book["realised_average"]) == (102, 101, 60)
+    (now,) = await desk.rows("select * from strategy_positions")
+    assert (now["market_value"], now["unrealised_fifo"], now["unrealised_average"]) == (520, 10, 15)
+    closed = await desk.rows("select quantity, realised, closed_trade_id from closed_lots order by place")
+    assert [tuple(each.values()) for each in closed] == [(10, 50, "3"), (5, 15, "3")]
+    (day,) = await desk.rows("select * from daily_pnl_by_strategy")
+    (performance,) = await desk.rows("select * from account_performance_daily")
+    (costs,) = await desk.rows("select sum(total) as total, sum(transaction_tax) as tax from trade_charges")
+    assert (day["realised"], day["charges"], day["net"]) == (65, costs["total"], 65 - costs["total"])
+    assert (day["day"], day["wins"], performance["largest_win"], performance["unique_symbols"]) == (
+        date.fromisoformat(DAY),
+        1,
+        65,
+        1,
+    )
+    assert costs["tax"] == 0  # 0.025% of 1,575 is 39 paise: the note prints whole rupees
+    (hour,) = await desk.rows("select * from hourly_trade_volume where quantity = 15")
+    assert hour["hour"].astimezone().strftime("%M") in ("00", "30")
+
+
+async def test_an_account_without_a_tariff_says_so_and_counts_all_the_same(desk: Desk) -> None:
+    log = AccountLog()
+    log.snapshot("main", "trades", [bought("1", 10, 100)], "10:00:00")
+    await desk.project(ACCOUNTS, log.events)
+    assert await books(desk) == {"none": (10, 0)}
+    (said,) = await desk.rows("select * from uncharged")
+    assert "none; set one" in said["error"]
+    known = len(log.events)
+    told = shipped()
+    log.add(TariffSet(broker="kite", text=told.text, sha256=told.sha256, shipped=True))
+    await desk.project(ACCOUNTS, log.events[known:])
+    assert await desk.rows("select n from tariffs") != []
+    assert await desk.rows("select error from uncharged") == []
+    (cost,) = await desk.rows("select * from trade_charges")
+    assert cost["segment"] == "equity_intraday"
+    assert cost["brokerage"] == Decimal("0.3")  # 0.03% of 1,000
+
+
+async def test_a_rule_added_later_changes_the_past_and_drafts_stand_beside(desk: Desk) -> None:
+    log = with_tariff()
+    log.snapshot("main", "orders", [order("1", tag="momo"), order("2", tag="strategy_9"), order("3")], "10:00:00")
+    fills = [bought("1", 10, 100, order_id="1"), bought("2", 4, 100, order_id="2"), sold("3", 10, 105, order_id="3")]
+    log.snapshot("main", "trades", fills, "10:00:00")
+    await desk.project(ACCOUNTS, log.events)
+    assert await books(desk) == {"9": (4, 0), "none": (0, 50)}
+
+    known = len(log.events)
+    log.decide(StrategySet(strategy="7", name="Breakout"), 1)
+    log.decide(RuleSet(rule="a", strategy="7", kind="tag", pattern="momo", draft=True), 2)
+    await desk.project(ACCOUNTS, log.events[known:])
+    assert await books(desk) == {"9": (4, 0), "none": (0, 50)}
+    assert await books(desk, draft=True) == {"7": (10, 0), "9": (4, 0), "none": (-10, 0)}
+
+    known = len(log.events)
+    log.decide(RuleSet(rule="a", strategy="7", kind="tag", pattern="momo"), 3)
+    log.decide(RuleSet(rule="b", strategy="7", kind="order", pattern=f"{DAY} NSE 3"), 4)
+    log.decide(RuleSet(rule="b", strategy="8", kind="order", pattern=f"{DAY} NSE 3"), 3)  # forwarded late: had been
+    await desk.project(ACCOUNTS, log.events[known:])
+    assert await books(desk) == {"7": (0, 50), "9": (4, 0)}
+    assert await books(desk, draft=True) == {}
+    reasons = await desk.rows("select order_id, strategy_id, strategy_reason from trades order by order_id")
+    assert [tuple(each.values()) for each in reasons] == [
+        ("1", "7", "tag momo (rule a)"),
+        ("2", "9", "tag strategy_9"),
+        ("3", "7", "by hand, the order (rule b)"),
+    ]
+    per_strategy = await desk.rows("select sum(realised) as realised, sum(net) as net from daily_pnl_by_strategy")
+    account = await desk.rows("select realised, net from account_performance_daily")
+    assert per_strategy == account
+
+    known = len(log.events)
+    log.decide(RuleRemoved(rule="a"), 5)
+    log.decide(RuleRemoved(rule="b"), 6)
+    await desk.project(ACCOUNTS, log.events[known:])
+    assert await books(desk) == {"9": (4, 0), "none": (0, 50)}
+
+
+async def test_a_trade_that_comes_before_its_order_is_attributed_when_it_comes(desk: Desk) -> None:
+    log = with_tariff()
+    log.snapshot("main", "trades", [bought("1", 10, 100, order_id="1")], "10:00:00")
+    await desk.project(ACCOUNTS, log.events)
+    assert await books(desk) == {"none": (10, 0)}
+    known = len(log.events)
+    log.snapshot("main", "orders", [order("1", tags=["x", "strat:7"])], "10:00:05")
+    await desk.project(ACCOUNTS, log.events[known:])
+    assert await books(desk) == {"7": (10, 0)}
+
+
+async def test_what_was_there_before_the_first_fill_is_an_opening_lot(desk: Desk) -> None:
+    log = with_tariff()
+    carried = position(
+        75,
+        tradingsymbol="NIFTY26APRFUT",
+        exchange="NFO",
+        product="NRML",
+        overnight_quantity=75,
+        buy_value=75 * 24_000,
+        day_buy_value=0,
+        last_price=24_100,
+    )
+    log.snapshot("main", "holdings", [holding(20, average_price=103.08333333333299)], "09:20:00")
+    log.snapshot("main", "positions", positions([carried]), "09:20:00")
+    log.snapshot("main", "trades", [sold("1", 5, 110, product="CNC")], "09:20:00")
+    log.snapshot("main", "holdings", [holding(15), holding(7, tradingsymbol="TCS")], "09:25:00")  # no first one
+    await desk.project(ACCOUNTS, log.events)
+    rows = await desk.rows("select tradingsymbol, quantity, opening_quantity, realised_fifo from books order by 1")
+    assert [tuple(row.values()) for row in rows] == [
+        ("INFY", 15, 20, Decimal("34.58333335")),
+        ("NIFTY26APRFUT", 75, 75, 0),
+    ]
+    (cost,) = await desk.rows("select dp, segment from trade_charges")
+    assert cost["segment"] == "equity_delivery"
+    assert cost["dp"] > 0
+
+
+async def test_a_split_changes_the_lots_for_the_past_and_can_be_taken_back(desk: Desk) -> None:
+    log = with_tariff()
+    log.snapshot("main", "trades", [bought("1", 10, 100, product="CNC")], "10:00:00")
+    later = {"fill_timestamp": f"{NEXT_DAY} 10:00:00", "product": "CNC"}
+    log.snapshot("main", "trades", [sold("2", 30, 25, **later)], "10:05:00", day=NEXT_DAY)
+    split = ActionSet(
+        action="a", kind="split", exchange="NSE", tradingsymbol="INFY", day=NEXT_DAY, ratio_old=1, ratio_new=5
+    )
+    log.decide(split, 1)
+    await desk.project(ACCOUNTS, log.events)
+    assert await books(desk) == {"none": (20, 150)}
+    known = len(log.events)
+    log.decide(ActionSet(**{name: getattr(split, name) for name in split.__struct_fields__} | {"removed": True}), 2)
+    await desk.project(ACCOUNTS, log.events[known:])
+    assert await books(desk) == {"none": (-20, -750)}
+
+
+async def test_a_multiplier_that_is_learnt_later_counts_for_the_past(desk: Desk) -> None:
+    log = with_tariff()
+    contract = {"exchange": "MCX", "tradingsymbol": "LEADMINI26APRFUT", "product": "NRML"}
+    fills = [bought("1", 1, 161.05, **contract), sold("2", 1, 161.2, **contract)]
+    log.snapshot("main", "trades", fills, "10:00:00")
+    await desk.project(ACCOUNTS, log.events)
+    known = len(log.events)
+    log.snapshot("main", "positions", positions([position(0, multiplier=1000, **contract)]), "10:00:05")
+    await desk.project(ACCOUNTS, log.events[known:])
+    assert await books(desk) == {"none": (0, 150)}
+    (cost,) = await desk.rows("select sum(transaction_tax) as tax from trade_charges")
+    assert cost["tax"] == 16  # 0.01% of 161,200, in whole rupees
+
+
+RULES = [
+    Rule("hand", "trade-wins", "trade", f"{DAY} NSE 1 5", "", 0, None, None, False, 1),
+    Rule("order", "order", "order", f"{DAY} NSE 1", "", 0, None, None, False, 2),
+    Rule("tag", "tag", "tag", "Break*", "", 0, None, None, False, 3),
+    Rule("symbol", "symbol", "symbol", "NSE:IN*", "main", 5, date(2026, 4, 1), date(2026, 4, 30), False, 4),
+    Rule("symbol2", "newer", "symbol", "NSE:INFY", "", 5, None, None, False, 5),
+    Rule("tag", "drafted", "tag", "break*", "", 0, None, None, True, 6),
+]
+
+
+@pytest.mark.parametrize(
+    ("told", "wanted"),
+    [
+        (("main", "1", "5", ["breakout"]), Attribution("trade-wins", "by hand, the trade (rule hand)")),
+        (("main", "1", "6", ["breakout"]), Attribution("order", "by hand, the order (rule order)")),
+        (("main", "2", "6", ["strat:7", "BREAKOUT"]), Attribution("tag", "tag BREAKOUT (rule tag)")),
+        (("main", "2", "6", ["a", "STRATEGY_x-1"]), Attribution("x-1", "tag STRATEGY_x-1")),
+        (("main", "2", "6", ["xstrat:7"]), Attribution("newer", "symbol NSE:INFY (rule symbol2)")),
+    ],
+)
+def test_what_says_most_exactly_counts_first(told: tuple[str, str, str, list[str]], wanted: Attribution) -> None:
+    account, order_id, trade_id, tags = told
+    rules = Rules(rule for rule in RULES if not rule.draft)
+    about = Told(account, date.fromisoformat(DAY), "NSE", "INFY", order_id, trade_id, tags)
+    assert rules.attribute(about) == wanted
+
+
+def test_a_rule_holds_for_its_account_and_days_and_a_draft_takes_its_namesakes_place() -> None:
+    def of(account: str, day: date, rules: list[Rule]) -> str | None:
+        return Rules(rules).attribute(Told(account, day, "NSE", "INDIGO", "9", "", ["breakout"])).strategy
+
+    symbol_only = [RULES[3]]
+    assert of("main", date(2026, 4, 30), symbol_only) == "symbol"
+    assert of("main", date(2026, 5, 1), symbol_only) is None
+    assert of("other", date(2026, 4, 30), symbol_only) is None
+    assert of("main", date(2026, 4, 30), with_drafts(RULES)) == "drafted"
+
+
+Story = list[tuple[int, str, int, int, int, str]]  # minute, side, quantity, price, order, product
+FILLS = st.tuples(
+    st.integers(0, 5),
+    st.sampled_from(["BUY", "SELL"]),
+    st.integers(1, 20),
+    st.integers(90, 110),
+    st.integers(1, 4),
+    st.sampled_from(["MIS", "CNC"]),
+)
+TAGS = [None, "momo", "strat:7", "strategy_9"]
+
+
+@hypothesis_settings(
+    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
+@given(story=st.lists(FILLS, min_size=1, max_size=12), data=st.data())
+async def test_however_the_events_come_the_books_are_the_same_and_add_up(
+    desk: Desk, story: Story, data: st.DataObject
+) -> None:
+    """Cut into batches at will, snapshots late or twice, rules in between: the tables are those of one go."""
+    fills = [
+        bought(
+            str(number),
+            quantity,
+            price,
+            transaction_type=side,
+            order_id=str(of),
+            product=product,
+            fill_timestamp=f"{DAY} 10:0{minute}:00",
+        )
+        for number, (minute, side, quantity, price, of, product) in enumerate(story, 1)
+    ]
+    log = with_tariff()
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(fills)), max_size=4), label="snapshots"))
+    late = data.draw(st.booleans(), label="late")
+    for place, cut in enumerate([*(reversed(cuts) if late else cuts), len(fills)]):
+        clock = f"11:{59 - place if late else place:02}:00"
+        log.snapshot("main", "trades", fills[:cut], clock)
+        if data.draw(st.booleans(), label="orders"):
+            log.snapshot("main", "orders", [order(str(of), tag=TAGS[of - 1]) for of in range(1, 5)], clock)
+        if data.draw(st.booleans(), label="rule"):
+            draft = data.draw(st.booleans(), label="draft")
+            log.decide(RuleSet(rule="m", strategy="m", kind="tag", pattern="momo", draft=draft), place + 1)
+    await forget(desk)
+    await desk.project(ACCOUNTS, log.events)
+    at_once = await tables(desk)
+    check(at_once, fills)
+
+    await forget(desk)
+    left = log.events
+    while left:
+        size = data.draw(st.integers(1, len(left)), label="batch")
+        await desk.project(ACCOUNTS, left[:size])
+        left = left[size:]
+    assert await tables(desk) == at_once
+
+
+async def forget(desk: Desk) -> None:
+    """Begin with an empty log and empty tables."""
+    desk.log = type(desk.log)()
+    await desk.rows(f"truncate {', '.join((*TABLES, 'projection_checkpoints', 'parked_events'))}")
+
+
+async def tables(desk: Desk) -> dict[str, list[dict[str, Any]]]:
+    return {table: await desk.rows(f"select * from {table} order by 1, 2, 3, 4, 5, 6, 7") for table in DERIVED}
+
+
+def check(found: dict[str, list[dict[str, Any]]], fills: list[dict[str, Any]]) -> None:
+    """What was realised and what is open come to the cash that moved, and charges are of each trade once."""
+    cash: dict[str, Decimal] = defaultdict(Decimal)
+    quantity: dict[str, int] = defaultdict(int)
+    for fill in fills:
+        sign = 1 if fill["transaction_type"] == "BUY" else -1
+        cash[fill["product"]] -= sign * fill["quantity"] * Decimal(fill["average_price"])
+        quantity[fill["product"]] += sign * fill["quantity"]
+    for product, left in quantity.items():
+        own = [row for row in found["books"] if row["product"] == product and not row["draft"]]
+        assert sum(row["quantity"] for row in own) == left
+        for method in ("fifo", "average"):
+            held = sum(row[f"realised_{method}"] - row[f"{method}_value"] for row in own)
+            assert held == cash[product], method
+    realised = sum(row["realised"] for row in found["closed_lots"] if not row["draft"])
+    assert realised == sum(row["realised_fifo"] for row in found["books"] if not row["draft"])
+    assert len(found["trade_charges"]) == len(fills)
+    assert all(row["fold"] == 1 for row in found["trades"])
