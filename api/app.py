@@ -10,7 +10,7 @@ from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
 
 from api import answers, candles, health, instruments, latest, page, parked, session, status
-from api.accounts import roster, standing, trading
+from api.accounts import roster, runs, standing, trading
 from api.accounts.known import Answers
 from api.digits import ExactResponse, NumberSchema
 from api.door import Door
@@ -42,6 +42,8 @@ ROUTES = [
     parked.show_parked,
     roster.list_accounts,
     roster.show_account,
+    runs.list_runs,
+    runs.read_sync_status,
     session.log_in,
     session.log_out,
     session.make_ticket,

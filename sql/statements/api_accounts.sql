@@ -156,3 +156,19 @@ where account_id = %(account)s
   and (%(after_segment)s::text is null or segment > %(after_segment)s)
 order by segment
 limit %(limit)s
+
+-- api_account_counts: how many active accounts stand how by their last run
+select coalesce(last_sync_status, 'never') as status, count(*) as accounts
+from trading_accounts where active group by 1 order by 1
+
+-- api_unread_rows: answers with rows that could not be read and that nobody has set aside
+select count(*) as events from parked where projector = 'accounts' and state <> 'set_aside'
+
+-- api_sync_runs: a page of the runs that are over, the newest first, before a place in that order
+select account_id, run, trigger, started_at, finished_at, outcome, success, error, kinds, counts, results, asked, n
+from sync_runs
+where (%(account)s::text is null or account_id = %(account)s)
+  and (%(outcome)s::text is null or outcome = %(outcome)s)
+  and (%(before_n)s::bigint is null or n < %(before_n)s)
+order by n desc
+limit %(limit)s

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from api.accounts.wanted import trade_filter
-from events.accounts import Known
+from events.accounts import Known, Pulled
 from projectors.accounts.projector import ACCOUNTS
 from runtime.settings import Settings
 from sql.statements import statements
@@ -254,3 +254,39 @@ async def test_the_lists_statements_find_their_rows_by_index(settings: Settings,
             found = connection.execute(f"explain {statements['api_trades']}".encode(), {**asked, **more}).fetchall()
         plan = "\n".join(line for (line,) in found)
         assert index in plan, plan
+
+
+async def test_the_runs_and_how_they_stand_are_told(settings: Settings, tmp_path: Path) -> None:
+    log = a_day()
+    cut = Pulled(ok=False, tries=3, error_type="cut", error="an answer that ends half-way")
+    kinds = {"orders": Pulled(ok=True, rows=2, unchanged=True), "trades": cut}
+    told = {"trigger": "request", "outcome": "partial", "error": cut.error, "kinds": kinds, "asked": [("requests", 7)]}
+    last = log.run("main", "09:31:00", **told)
+    log.add(Known(account="gone", broker="kite", active=False))
+    log.add(Known(account="new", broker="kite"))
+    await project(settings, tmp_path, log)
+    async with serving(settings) as api:
+        status: Row = await api.get("/sync/status")
+        assert status["counts"] == {"never": 1, "ok": 1, "partial": 1}
+        assert [each["account_id"] for each in status["accounts"]] == ["gone", "main", "new", "other"]
+        assert status["unread"] == 2  # a_day has one in each of two accounts
+        assert [(each["projector"], each["n"]) for each in status["projectors"]] == [("accounts", len(log.events))]
+        newest, *others = await rows(api, "/sync/history")
+        assert (newest["n"], newest["account_id"], newest["trigger"], newest["success"]) == (
+            last,
+            "main",
+            "request",
+            False,
+        )
+        assert (newest["counts"], newest["asked"], newest["kinds"]) == (
+            {"orders": 2},
+            [["requests", 7]],
+            ["orders", "trades"],
+        )
+        assert newest["results"]["trades"]["error_type"] == "cut"
+        assert [each["account_id"] for each in others] == ["other", "main"]
+        assert [len(page) for page in await walk(api, "/sync/history", {"limit": 2})] == [2, 1]
+        assert len(await rows(api, "/sync/history", account_id="main")) == 2
+        assert len(await rows(api, "/sync/history", account_id="main", outcome="ok")) == 1
+        await api.get("/sync/history", {"account_id": "nobody"}, status=404)
+        await api.get("/sync/history", {"outcome": "fine"}, status=400)
