@@ -166,6 +166,17 @@ async def test_positions_holdings_and_margins_follow_the_trades(running: Exchang
     assert await one.ask("margins", "equity") == margins["equity"]
 
 
+async def test_kite_tells_what_orders_would_cost(running: Exchange) -> None:
+    one = await trader(running)
+    asked = {"exchange": "NSE", "tradingsymbol": "INFY", "transaction_type": "SELL", "variety": "regular"}
+    terms = {"product": "MIS", "order_type": "MARKET", "quantity": 10, "average_price": 1500.5, "order_id": "1"}
+    (note,) = await one.ask("get_virtual_contract_note", [{**asked, **terms}])
+    assert (note["price"], note["quantity"], note["charges"]["transaction_tax_type"]) == (1500.5, 10, "stt")
+    assert note["charges"]["brokerage"] == pytest.approx(15005 * 0.0003)
+    with pytest.raises(kite.InputException):
+        await one.ask("get_virtual_contract_note", [asked])
+
+
 @pytest.mark.parametrize(
     ("terms", "message"),
     [

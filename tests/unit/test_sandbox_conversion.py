@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ops.sandbox.accounts import charges
 from ops.sandbox.accounts.desk import Desk
 from ops.sandbox.accounts.gains import gains
 from ops.sandbox.accounts.order import Order
@@ -158,7 +159,9 @@ def convert_some(desk: Desk, choose: random.Random) -> int:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_nothing_is_made_or_lost_by_conversions_nor_over_the_night_after(desk: Desk, clock: Clock, seed: int) -> None:
+def test_nothing_but_charges_is_lost_by_conversions_and_over_the_night_after(
+    desk: Desk, clock: Clock, seed: int
+) -> None:
     choose, done = random.Random(seed), 0
     trader = Trader(USER, seed, desk)
     for _ in range(3):
@@ -167,7 +170,7 @@ def test_nothing_is_made_or_lost_by_conversions_nor_over_the_night_after(desk: D
             done += convert_some(desk, choose)
         clock.now_ns += 11 * 3600 * 10**9 + 55 * 60 * 10**9  # the evening, then the next day
         desk.tick(np.arange(len(desk.floor.instruments)))
-        before = wealth(desk.book(USER), desk.floor.last_price)
+        before = wealth(desk.book(USER), desk.floor.last_price) - charges.of_day(desk.book(USER))
         clock.now_ns += DAY_NS - (11 * 3600 * 10**9 + 55 * 60 * 10**9)
         prices = {token: desk.floor.last_price(token) for token in desk.floor.places}
         desk.follow(Market(1, clock.now_ns))

@@ -146,13 +146,13 @@ class Book:
 
     # ---- the end of a day -----------------------------------------------------------------------------------------
 
-    def next_opening(self, day: date, at_ns: int, closes: Closes, listed: set[int]) -> Opening:
+    def next_opening(self, day: date, at_ns: int, closes: Closes, listed: set[int], charged: Decimal = ZERO) -> Opening:
         """Give how the next day begins, once every intraday position is closed.
 
         Shares that were traded are settled, options paid for, futures settled at the close; contracts that are not
-        listed any more are over, and settled at their last price.
+        listed any more are over, and settled at their last price. charged: what the day cost, in rupees.
         """
-        cash, carried, held = self.cash, list[Carried](), dict[str, Held]()
+        cash, carried, held = self.cash - charged, list[Carried](), dict[str, Held]()
         for key, each in self.holdings.items():
             close = closes.get(each.instrument_token, each.close_price)
             sold = max(0, -self.traded(each.exchange, each.tradingsymbol))

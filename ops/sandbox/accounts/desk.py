@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from ops.sandbox.accounts import asked, margin
+from ops.sandbox.accounts import asked, charges, margin
 from ops.sandbox.accounts.book import Book
 from ops.sandbox.accounts.conversion import conversion
 from ops.sandbox.accounts.fills import Depth, fills, is_stop, triggers
@@ -275,7 +275,7 @@ class Desk:
         tokens = {p.instrument_token for book in books for p in book.positions.values()}
         tokens |= {h.instrument_token for book in books for h in book.holdings.values()}
         closes = {token: price for token in tokens if (price := self.floor.last_price(token))}
-        openings = [book.next_opening(today, now_ns, closes, listed) for book in books]
+        openings = [book.next_opening(today, now_ns, closes, listed, charges.of_day(book)) for book in books]
         self.register.turn(today)
         self.register.write(*openings)
 

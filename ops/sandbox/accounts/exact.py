@@ -6,12 +6,14 @@ depends on the last price is null for a day that is over.
 
 from decimal import Decimal
 
+from ops.sandbox.accounts import charges
 from ops.sandbox.accounts.book import Book
 from ops.sandbox.accounts.gains import Gain, gains
 from ops.sandbox.accounts.ledger import Held
 from ops.sandbox.accounts.margin import LastPrice
 from ops.sandbox.accounts.order import Order, Trade
 from ops.sandbox.accounts.position import ZERO, Position
+from projectors.charges.amounts import PARTS
 
 Json = dict[str, object]
 
@@ -34,6 +36,7 @@ def book(one: Book, last_price: LastPrice | None) -> Json:
         "cash_flow": _text(sum((each.flow for each in one.positions.values()), ZERO)),
         "realised": _text(sum((each.realised for each in found), ZERO)),
         "unrealised": _text(unrealised),
+        "charges": _charges(one),
         "orders": [_order(each) for each in one.orders.values()],
         "trades": [_trade(each) for each in one.trades],
         "positions": [_position(each, last_price) for each in one.positions.values()],
@@ -110,6 +113,16 @@ def _holding(one: Held, of: Book, last_price: LastPrice | None) -> Json:
         "average": _text(one.average_price),
         "close_price": _text(one.close_price),
         "last_price": _text(last_price(one.instrument_token) if last_price else None),
+    }
+
+
+def _charges(of: Book) -> Json:
+    """Give what the day costs so far: by column of the contract note, and the depository's fees."""
+    notes, depository = charges.notes(of), charges.depository(of)
+    return {
+        "total": _text(sum((note.total for note in notes.values()), depository)),
+        "notes": {column: {name: _text(getattr(note, name)) for name in PARTS} for column, note in notes.items()},
+        "depository": _text(depository),
     }
 
 

@@ -5,8 +5,11 @@ the day's trades alone. `value` is what came in less what went out; with what is
 """
 
 from decimal import Decimal
+from functools import cache
 
 import msgspec
+
+from projectors.charges import name_of
 
 ZERO = Decimal(0)
 EQUITY = ("NSE", "BSE")
@@ -18,13 +21,14 @@ MULTIPLIERS = {"GOLD": 100, "SILVER": 30, "CRUDEOIL": 100, "NATURALGAS": 1250}
 CURRENCY_UNITS = 1000
 
 
+@cache
 def multiplier(exchange: str, tradingsymbol: str) -> int:
     """Give how many units of the price one unit of quantity is."""
     if exchange in ("CDS", "BCD"):
         return CURRENCY_UNITS
     if exchange != "MCX":
         return 1
-    return next((size for name, size in MULTIPLIERS.items() if tradingsymbol.startswith(name)), 1)
+    return MULTIPLIERS.get(name_of(tradingsymbol), 1)
 
 
 def is_option(exchange: str, tradingsymbol: str) -> bool:

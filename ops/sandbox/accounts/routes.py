@@ -1,10 +1,12 @@
 """Kite's REST of orders and portfolio, over the desk."""
 
+import msgspec
 from aiohttp import web
 
-from ops.sandbox.accounts import margin, shown
+from ops.sandbox.accounts import charges, margin, shown
+from ops.sandbox.accounts.charges import Asked
 from ops.sandbox.accounts.desk import Desk
-from ops.sandbox.envelope import Refusal, success
+from ops.sandbox.envelope import Refusal, input_refused, success
 from ops.sandbox.rest import Rest
 
 SEGMENTS = ("equity", "commodity")
@@ -30,6 +32,7 @@ class AccountRoutes:
             web.get("/portfolio/positions", self.positions),
             web.put("/portfolio/positions", self.convert),
             web.get("/portfolio/holdings", self.holdings),
+            web.post("/charges/orders", self.charges),
             web.get("/user/margins", self.margins),
             web.get("/user/margins/{segment}", self.margins),
         ]
@@ -89,6 +92,15 @@ class AccountRoutes:
         """Give the shares in the depository."""
         user = self._rest.admit(request, "other").user
         return success(shown.holdings(self._desk.book(user), self._desk.floor.last_price))
+
+    async def charges(self, request: web.Request) -> web.StreamResponse:
+        """Give what each of these orders would cost."""
+        self._rest.admit(request, "other")
+        try:
+            asked = msgspec.json.decode(await request.read(), type=list[Asked])
+        except msgspec.DecodeError as error:
+            raise input_refused(f"Wanted a list of orders: {error}") from error
+        return success([shown.virtual_note(each, charges.virtual_note(each, self._desk.day)) for each in asked])
 
     async def margins(self, request: web.Request) -> web.StreamResponse:
         """Give the funds of one segment or of both."""

@@ -9,11 +9,13 @@ import zlib
 from decimal import Decimal
 
 from ops.sandbox.accounts.book import Book
+from ops.sandbox.accounts.charges import Asked
 from ops.sandbox.accounts.gtt import Leg, Trigger
 from ops.sandbox.accounts.ledger import Held
 from ops.sandbox.accounts.margin import Funds, LastPrice
 from ops.sandbox.accounts.order import REJECTED, Order, State, Trade
 from ops.sandbox.accounts.position import ZERO, Position
+from projectors.charges import Charges
 from runtime.calendar import IST
 
 Json = dict[str, object]
@@ -265,6 +267,30 @@ def margins(funds: Funds) -> Json:
             "liquid_collateral": 0,
             "stock_collateral": 0,
             "delivery": _number(funds.delivery),
+        },
+    }
+
+
+def virtual_note(asked: Asked, found: Charges) -> Json:
+    """Give one order of a virtual contract note."""
+    return {
+        "transaction_type": asked.transaction_type,
+        "tradingsymbol": asked.tradingsymbol,
+        "exchange": asked.exchange,
+        "variety": asked.variety,
+        "product": asked.product,
+        "order_type": asked.order_type,
+        "quantity": _number(asked.quantity),
+        "price": _number(asked.average_price),
+        "charges": {
+            "transaction_tax": _number(found.transaction_tax),
+            "transaction_tax_type": found.transaction_tax_type,
+            "exchange_turnover_charge": _number(found.exchange + found.ipft + found.clearing),
+            "sebi_turnover_charge": _number(found.sebi),
+            "brokerage": _number(found.brokerage),
+            "stamp_duty": _number(found.stamp),
+            "gst": {"igst": _number(found.gst), "cgst": 0, "sgst": 0, "total": _number(found.gst)},
+            "total": _number(found.total),
         },
     }
 
