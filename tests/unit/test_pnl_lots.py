@@ -143,6 +143,21 @@ def test_a_lot_taken_over_moves_no_cash() -> None:
     assert whole(book.bought_quantity, book.sold_quantity, book.sold_value) == [0, 10, 600]
 
 
+def test_a_position_that_is_converted_goes_from_one_product_to_another_and_wins_nothing() -> None:
+    """Two lots taken over, of opposite signs and at its average price, in the books of both products."""
+    out = Opening(known(0, "out"), at(0, 60), Decimal(-10), Decimal(100))
+    old, _ = folded(bought("10", "100", 0), out)
+    new, _ = folded(msgspec.structs.replace(out, signed=Decimal(10)), sold("10", "120", 1))
+    assert (realised(old), realised(new)) == ([0, 0], [200, 200])
+    assert old.quantity == new.quantity == 0
+    assert old.opening_value + new.opening_value == 0
+
+
+def test_an_option_that_expires_worthless_is_sold_for_nothing() -> None:
+    expiry = sold("50", "0", 1, "expiry")
+    assert realised(folded(bought("50", "12", 0), expiry)[0]) == [-600, -600]
+
+
 def test_a_contract_is_worth_its_multiplier() -> None:
     lots = {"quantity": Decimal(2), "multiplier": Decimal(1250)}
     buy = msgspec.structs.replace(bought("1", "200.1"), **lots)
@@ -152,6 +167,20 @@ def test_a_contract_is_worth_its_multiplier() -> None:
     assert book.average_price("fifo") == Decimal("200.1")
     book.apply(sell)
     assert book.realised_fifo == Decimal(3000)
+
+
+def test_a_position_that_stayed_overnight_comes_to_what_kite_says_of_it() -> None:
+    """GOLDGUINEA in Kite's recorded answer: 3 overnight for 69,171, 1 bought at 23,388, 4 sold at 23,340: pnl 801.
+
+    In the day's view, without what stayed overnight, 3 are short at 23,340, and at 23,355 the pnl is -93.
+    """
+    overnight = Opening(known(0, "overnight"), at(0, -60), Decimal(3), Decimal(23057))
+    of_day = [bought("1", "23388", 0, "1"), sold("4", "23340", 0, "2")]
+    for method in METHODS:
+        net, day = folded(overnight, *of_day)[0], folded(*of_day)[0]
+        assert (net.quantity, net.statement(Decimal(23355), method).net) == (Decimal(0), Decimal(801))
+        assert (day.quantity, day.average_price(method)) == (Decimal(-3), Decimal(23340))
+        assert day.statement(Decimal(23355), method).net == Decimal(-93)
 
 
 def test_an_entry_that_does_not_come_after_the_last_is_refused_and_changes_nothing() -> None:
