@@ -61,7 +61,7 @@ class RedisLog:
     ) -> Appended:
         """Append entries, in order, comparing those that are there already (see `events.log`)."""
         checksum = previous[: codec.CHECKSUM_BYTES] if previous is not None else b""
-        async with _reaching(f"append to {stream}"):
+        async with reaching(f"append to {stream}"):
             answer = await self._append(stream, archived, codec.entry_n(entries[0]), checksum, *entries)
         status, number = bytes(answer[0]), int(answer[1])
         if status == b"differs":
@@ -77,7 +77,7 @@ class RedisLog:
         command: list[str | int] = ["XREAD", "COUNT", limit]
         if block_ms > 0:
             command += ["BLOCK", min(block_ms, BLOCK_MS_MAX)]
-        async with _reaching(f"read of {stream}"):
+        async with reaching(f"read of {stream}"):
             answer = await self._nodes.execute(stream, *command, "STREAMS", stream, f"{after}-0")
         if not answer:
             return []
@@ -85,7 +85,7 @@ class RedisLog:
 
     async def last(self, stream: str) -> tuple[int, bytes | None]:
         """Give the last n with its entry, or (0, None)."""
-        async with _reaching(f"last entry of {stream}"):
+        async with reaching(f"last entry of {stream}"):
             answer = await self._nodes.execute(stream, "XREVRANGE", stream, "+", "-", "COUNT", 1)
         if not answer:
             return 0, None
@@ -94,12 +94,12 @@ class RedisLog:
 
     async def trim(self, stream: str, upto: int) -> int:
         """Drop entries with n <= upto but never the last one; give how many."""
-        async with _reaching(f"trim of {stream}"):
+        async with reaching(f"trim of {stream}"):
             return int(await self._trim(stream, upto))
 
     async def streams(self) -> list[str]:
         """Give the names of all streams, of all nodes: where one does not answer nobody knows what it has."""
-        async with _reaching("list of streams"):
+        async with reaching("list of streams"):
             found = [
                 name
                 for server in await self._nodes.all()
@@ -109,7 +109,7 @@ class RedisLog:
 
     async def mark(self, stream: str, projector: str, n: int) -> None:
         """Set the projector's consumer group to n, for operators to see: the checkpoint alone is the truth."""
-        async with _reaching(f"position of {projector}"):
+        async with reaching(f"position of {projector}"):
             try:
                 await self._nodes.execute(stream, "XGROUP SETID", stream, projector, f"{n}-0")
             except redis.exceptions.ResponseError as error:
@@ -120,7 +120,7 @@ class RedisLog:
 
     async def marked(self, stream: str) -> dict[str, int]:
         """Give the n to which each consumer group of a stream is set, by projector. Raises Unreachable."""
-        async with _reaching(f"positions on {stream}"):
+        async with reaching(f"positions on {stream}"):
             try:
                 groups = await self._nodes.execute(stream, "XINFO GROUPS", stream)
             except redis.exceptions.ResponseError as error:
@@ -135,7 +135,7 @@ class RedisLog:
 
 
 @asynccontextmanager
-async def _reaching(what: str) -> AsyncIterator[None]:
+async def reaching(what: str) -> AsyncIterator[None]:
     """Turn every way in which a server fails to answer, in time, into Unreachable."""
     try:
         with heed_cancel():

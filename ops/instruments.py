@@ -10,7 +10,7 @@ from events.messages import InstrumentsDump, unpack
 from events.redis_log import RedisLog
 from ops import own_api
 from ops.embedded.discover import connect_settings
-from producers.sync import STREAM
+from producers.instruments import STREAM
 from runtime.settings import Settings
 
 WAIT_SECONDS_MAX = 60.0

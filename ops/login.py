@@ -10,12 +10,13 @@ A token never stands in an argument unless the user puts it there: `--token -` a
 from collections.abc import Callable
 from urllib.parse import parse_qs, urlsplit
 
+from producers.accounts.account import NAME, NAME_WANTED, secret_name
 from producers.kite.address import SANDBOX, SANDBOX_SECRET, address
 from producers.kite.rest import Rest
 from runtime import layout
 from runtime.errors import BadInput, SettingError
 from runtime.settings import BROKERS, Settings
-from runtime.vault import NAME, Vault
+from runtime.vault import Vault
 
 Ask = Callable[[str], str]
 """Shows a text that asks for something, and gives what was typed."""
@@ -31,9 +32,9 @@ def log_in(settings: Settings, broker: str, account: str | None, token: str | No
     """
     if broker not in BROKERS:
         raise BadInput(f"a broker out of {', '.join(BROKERS)}", repr(broker), "bahi login kite")
-    name = "/".join(part for part in (broker, account, "access_token") if part)
-    if not NAME.fullmatch(name):
-        raise BadInput("an account's name of letters, digits and _.-", repr(account), "spell it as ACCOUNTS_FILE does")
+    if account and not NAME.fullmatch(account):
+        raise BadInput(NAME_WANTED, repr(account), "spell it as ACCOUNTS_FILE does")
+    name = secret_name(account, "access_token") if account else f"{broker}/access_token"
     layout.prepare(settings.bahi_data_dir)  # a vault of another version is not written
     if token is None:
         token = _fetched(settings, broker, ask)

@@ -184,6 +184,42 @@ SYNC_RUNS = counter(
     "outcome",
 )
 
+# --- Accounts, by the poller: their names are older than the others'
+TRADE_SYNC_SECONDS = histogram(
+    "trade_sync_duration_seconds",
+    "Time for one run over one account, waits for the rate budget included, by outcome (ok, partial, failed, refused)",
+    "account_id",
+    "status",
+    buckets=(0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0),
+)
+TRADE_SYNC_TRADES = gauge(
+    "trade_sync_trades_count",
+    "Trades of the day in the account's last answer; back to 0 overnight",
+    "account_id",
+)
+TRADE_SYNC_ORDERS = gauge(
+    "trade_sync_orders_count",
+    "Orders of the day in the account's last answer; back to 0 overnight",
+    "account_id",
+)
+TRADE_SYNC_ERRORS = counter(
+    "trade_sync_errors_total",
+    "Kinds that a run could not fetch, by what went wrong (refused, throttled, network, timeout, server, cut, "
+    "unreadable, input)",
+    "account_id",
+    "error_type",
+)
+TRADE_SYNC_REFUSED = gauge(
+    "trade_sync_token_refused",
+    "1 while the account's token is refused or missing: `bahi login` for this account",
+    "account_id",
+)
+TRADE_SYNC_LAST_SUCCESS = gauge(
+    "trade_sync_last_success_timestamp_seconds",
+    "When the account was last pulled whole; old in market hours, its tables are old",
+    "account_id",
+)
+
 # --- Seen from outside: by the API, of everybody else, so that no alarm dies with what it watches
 SERVER_UP = gauge(
     "bahi_server_up",

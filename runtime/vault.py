@@ -64,6 +64,13 @@ class Vault:
         except InvalidToken as error:
             raise self._unopenable(f"{name} under another one") from error
 
+    def stamp(self, name: str) -> int:
+        """Give a number that is another one once `name` was stored again, 0 where it never was; nothing is opened."""
+        try:
+            return self._path(name).stat().st_mtime_ns
+        except FileNotFoundError:
+            return 0
+
     def _path(self, name: str) -> Path:
         assert NAME.fullmatch(name), f"a secret's name is up to four words with slashes between, found {name!r}"
         return self._folder / f"{name}.secret"

@@ -5,7 +5,7 @@ import rich_click as click
 
 @click.command()
 def command() -> int:
-    """Ask the broker's REST for the instruments: at the first start, daily, and on request."""
+    """Ask the broker's REST for instruments and accounts: on schedule, and on request."""
     from ops import process
     from producers import sync
 

@@ -1,5 +1,6 @@
 """Where Kite is, and as whom we come: for the real service and for the sandbox."""
 
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -63,21 +64,30 @@ def _sandbox_port(path: Path) -> int:
 
 
 class Tokens:
-    """The access tokens that may be tried: the vault's, and the setting's; one that was refused only after a while."""
+    """The access tokens that may be tried: the vault's, and given ones; one that was refused only after a while."""
 
-    def __init__(self, settings: Settings, broker: str, clock: Clock) -> None:
-        """Look into the vault of this data directory."""
+    def __init__(
+        self,
+        settings: Settings,
+        broker: str,
+        clock: Clock,
+        names: Sequence[str] = (),
+        given: Sequence[str] | None = None,
+    ) -> None:
+        """names: the vault's, tried in this order; without them the broker's own. given: in place of the setting's."""
         self._vault = Vault(settings.bahi_data_dir)
-        self._name = f"{broker}/access_token"
-        self._setting = settings.kite_access_token if broker != SANDBOX else None
+        self._names = list(names) or [f"{broker}/access_token"]
+        if given is None:
+            given = [settings.kite_access_token] if settings.kite_access_token and broker != SANDBOX else []
+        self._given = list(given)
         self._refused: dict[str, float] = {}  # when, by the monotonic clock
         self._clock = clock
         self._broker = broker
 
     def current(self) -> str:
         """Give the token to use. Raises TokenRefused where there is none that was not refused lately."""
-        held = self._vault.get(self._name)
-        for token in (held[0] if held else None, self._setting):
+        held = [each[0] for name in self._names if (each := self._vault.get(name))]
+        for token in (*held, *self._given):
             if token and not self._is_refused(token):
                 return token
         found = "only refused ones" if self._refused else "none"
@@ -93,7 +103,11 @@ class Tokens:
 
     def keep(self, token: str) -> int:
         """Put a new token into the vault; give its version."""
-        return self._vault.put(self._name, token)
+        return self._vault.put(self._names[0], token)
+
+    def stamp(self) -> tuple[int, ...]:
+        """Give what is another one when the vault has another token; far quicker than to open it."""
+        return tuple(self._vault.stamp(name) for name in self._names)
 
 
 def refuse_unspoken(settings: Settings) -> None:

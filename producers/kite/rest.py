@@ -47,12 +47,16 @@ class Rest:
         session = _asked("the session", lambda: self._client.generate_session(request_token, api_secret))
         return str(session["access_token"])
 
-    def sandbox_request_token(self) -> str:
-        """Give a request token of the sandbox, which needs no person to log in. Raises as `_asked`."""
+    def sandbox_request_token(self, user: str = "") -> str:
+        """Give a request token of the sandbox, which needs no person to log in; empty for its own user.
+
+        Raises as `_asked`.
+        """
 
         def ask() -> str:
             url = f"{self._address.api_root}/sandbox/login"
-            answer = requests.post(url, params={"api_key": self._address.api_key}, timeout=TIMEOUT_SECONDS)
+            asked = {"api_key": self._address.api_key, **({"user_id": user} if user else {})}
+            answer = requests.post(url, params=asked, timeout=TIMEOUT_SECONDS)
             answer.raise_for_status()
             return str(answer.json()["data"]["request_token"])
 

@@ -108,7 +108,7 @@ async def test_a_token_that_was_had_elsewhere_is_kept(tmp_path: Path) -> None:
     await enter(settings, "kite", token=" word \n")
     await enter(settings, "kite", token="other", account="AB1234")
     assert Vault(tmp_path).get("kite/access_token") == ("word", 1)
-    assert Vault(tmp_path).get("kite/AB1234/access_token") == ("other", 1)
+    assert Vault(tmp_path).get("accounts/AB1234/access_token") == ("other", 1)
 
 
 @pytest.mark.parametrize("token", ["", " \n", "two words", "x" * 1000])

@@ -16,9 +16,9 @@ from events.reader import Reader
 from events.spool import Spool
 from events.writer import Writer
 from producers import sync
+from producers.instruments import STREAM, Worker
 from producers.kite.address import address
 from producers.kite.hours import DUMP_TIME, TOKEN_END, business_day
-from producers.sync import STREAM, Worker
 from projectors.instruments import INSTRUMENTS
 from runtime.calendar import IST
 from runtime.clock import ManualClock

@@ -11,9 +11,11 @@ import pytest
 from events import codec
 from events.archive import Archive
 from ops.bench.frames import Source
+from projectors.catalogue import PROJECTIONS
 from tests.stack import TICK_STREAM, Stack
 
-PAIRS = {("candles", TICK_STREAM), ("gaps", TICK_STREAM), ("instruments", "reference"), ("ticks", TICK_STREAM)}
+STREAMS = (TICK_STREAM, "reference", "accounts")
+PAIRS = {(name, stream) for name, each in PROJECTIONS.items() for stream in STREAMS if each.wants(stream)}
 
 
 @pytest.fixture
@@ -86,7 +88,7 @@ def test_one_who_freezes_loses_its_part_and_gets_one_again(stack: Stack) -> None
 
 def test_one_for_some_projectors_only_leaves_the_others_alone(stack: Stack) -> None:
     stack.start("project2", "candles", "gaps")
-    rest = {"project": {("ticks", TICK_STREAM), ("instruments", "reference")}}
+    rest = {"project": PAIRS - {("candles", TICK_STREAM), ("gaps", TICK_STREAM)}}
     parted = {**rest, "project2": {("candles", TICK_STREAM), ("gaps", TICK_STREAM)}}
     stack.wait("each has what it can", lambda: shares(stack) == parted)
     grows(stack)
@@ -103,7 +105,7 @@ def test_who_let_go_of_a_pair_tells_nothing_of_it_any_more(stack: Stack) -> None
 
     stack.wait(
         "each tells of its own",
-        lambda: (told("project"), told("project-2")) == ({"candles", "gaps", "instruments"}, {"ticks"}),
+        lambda: (told("project"), told("project-2")) == ({name for name, _ in PAIRS} - {"ticks"}, {"ticks"}),
     )
 
 

@@ -1,0 +1,127 @@
+"""Rate budgets: how many calls may leave in any second, over all processes that use one API key.
+
+Promise: no window of a budget holds more calls than it allows, whoever makes them, and who asks for something urgent
+goes before those who wait already.
+
+    call -> waiting (urgent first, then as they came) -> one booking at a time in Redis -> its moment -> the call leaves
+
+A booking is one script on one key: the budget's last moments, by the server's clock, so that machines need not agree on
+the time. Only the call that leaves next is booked, so nobody stands behind a queue that somebody else has booked.
+
+Redis does not answer: each process keeps to a fixed share by its own clock, and asks Redis again after a while.
+"""
+
+import asyncio
+import hashlib
+import heapq
+from collections import deque
+
+import msgspec
+
+from events.redis_log import Script, reaching
+from events.redis_nodes import Nodes
+from runtime.clock import Clock
+from runtime.complaints import Complaints
+from runtime.errors import Unreachable
+from runtime.log import get
+
+MICROSECONDS = 1_000_000
+AHEAD_SECONDS_MAX = 60.0  # nobody books farther: each process waits for one booking at a time
+# A broker counts when calls arrive, not when they left. Two that left a window apart arrive closer together where the
+# first one was held up, on a new connection say; this much is given for it, and costs 8 % of the rate.
+SLACK = 1.08
+SHARES = 2  # with Redis down: `bahi sync`, and one more process on the same key
+DOWN_SECONDS = 5.0  # how long a Redis that did not answer is not asked
+
+_log = get("budget")
+
+
+class Rate(msgspec.Struct, frozen=True):
+    """So many calls in any window of so many seconds."""
+
+    name: str
+    calls: int
+    seconds: float
+
+
+class _Line(msgspec.Struct):
+    """Who waits under one key: (rank, number, their turn), the next one first; and who gives the turns."""
+
+    waiting: list[tuple[int, int, asyncio.Future[None]]] = []
+    giving: asyncio.Task[None] | None = None
+    own: deque[float] = msgspec.field(default_factory=deque)  # this process's last moments, while Redis is away
+
+
+class Budget:
+    """One rate, kept for each key apart."""
+
+    def __init__(self, redis_url: str, rate: Rate, clock: Clock) -> None:
+        """No connection is made before the first turn is asked for."""
+        self._nodes = Nodes(redis_url)
+        self._book = Script(self._nodes, "budget.lua")
+        self._rate, self._clock = rate, clock
+        self._window_seconds = rate.seconds * SLACK
+        self._lines: dict[str, _Line] = {}
+        self._number = 0
+        self._down_until = 0.0
+        self._complaints = Complaints(_log.bind(rate=rate.name))
+
+    async def turn(self, key: str, *, urgent: bool = False) -> None:
+        """Wait until a call under this key may leave. Who stops waiting gives his place to the next."""
+        line = self._lines.setdefault(key, _Line())
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._number += 1
+        heapq.heappush(line.waiting, (0 if urgent else 1, self._number, turn))
+        if line.giving is None or line.giving.done():
+            line.giving = asyncio.create_task(self._give(key, line))
+        await turn
+
+    async def _give(self, key: str, line: _Line) -> None:
+        while _drop_gone(line):
+            await asyncio.sleep(await self._booked(key, line))
+            if _drop_gone(line):
+                heapq.heappop(line.waiting)[2].set_result(None)
+
+    async def _booked(self, key: str, line: _Line) -> float:
+        """Book the next moment; give the seconds until then."""
+        now = self._clock.monotonic()
+        if now >= self._down_until:
+            try:
+                async with reaching("book of a call"):
+                    waits = await self._book(self._place(key), self._rate.calls, *self._microseconds())
+                self._complaints.heal("budget.redis_away")
+                return int(waits) / MICROSECONDS
+            except Unreachable as error:
+                self._down_until = self._clock.monotonic() + DOWN_SECONDS
+                self._complaints.say("budget.redis_away", found=error.found, share=f"1/{SHARES}")
+        return self._booked_alone(line, self._clock.monotonic())
+
+    def _booked_alone(self, line: _Line, now: float) -> float:
+        share = max(1, self._rate.calls // SHARES)
+        at = max(now, line.own[-share] + self._window_seconds) if len(line.own) >= share else now
+        line.own.append(at)
+        while len(line.own) > share:
+            line.own.popleft()
+        return at - now
+
+    def _microseconds(self) -> tuple[int, int]:
+        return round(self._window_seconds * MICROSECONDS), round(AHEAD_SECONDS_MAX * MICROSECONDS)
+
+    def _place(self, key: str) -> str:
+        """Give the budget's key in Redis: an API key is nobody's business there."""
+        return f"budget:{self._rate.name}:{hashlib.sha256(key.encode()).hexdigest()[:16]}"
+
+    async def close(self) -> None:
+        """Give no more turns."""
+        giving = [line.giving for line in self._lines.values() if line.giving]
+        for task in giving:
+            task.cancel()
+        await asyncio.gather(*giving, return_exceptions=True)
+        await self._nodes.close()
+
+
+def _drop_gone(line: _Line) -> bool:
+    """Forget who waits no more; say whether somebody does."""
+    while line.waiting and line.waiting[0][2].done():
+        heapq.heappop(line.waiting)
+    return bool(line.waiting)

@@ -1,0 +1,69 @@
+"""One account: as whom we come to its broker, and where its secrets lie."""
+
+import re
+from pathlib import Path
+
+import msgspec
+
+from producers.kite.address import Address, Tokens
+from runtime.clock import Clock
+from runtime.errors import SettingError
+from runtime.settings import Settings
+from runtime.vault import Vault
+
+NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")  # one word of a secret's name, and of a URL
+NAME_WANTED = "a name of up to 64 letters, digits and _.-, the first one a letter, digit or _"
+
+
+class Account(msgspec.Struct, frozen=True, kw_only=True):
+    """account: the name that the user gave it. user: the broker's own id of the customer, empty while not known.
+
+    api_key, api_secret, access_token: as ACCOUNTS_FILE has them, empty where they are in the vault or the settings.
+    own: whether it is the one of BROKER itself, whose token the ticker uses as well.
+    """
+
+    account: str
+    broker: str
+    user: str = ""
+    name: str = ""
+    api_key: str = ""
+    api_secret: str = ""
+    access_token: str = ""
+    own: bool = False
+
+    def __repr__(self) -> str:
+        """Show no secret."""
+        return f"Account({self.account!r}, {self.broker!r}, {self.user!r})"
+
+
+def secret_name(account: str, what: str) -> str:
+    """Give the vault's name of an account's `access_token`, `api_key` or `api_secret`."""
+    return f"accounts/{account}/{what}"
+
+
+def address_of(account: Account, where: Address, data_dir: Path) -> Address:
+    """Give the broker's address for this account, with its own API key where it has one. Blocks on the disk."""
+    held = Vault(data_dir).get(secret_name(account.account, "api_key"))
+    api_key = account.api_key or (held[0] if held else where.api_key)
+    return msgspec.structs.replace(where, api_key=api_key)
+
+
+def tokens_of(account: Account, settings: Settings, clock: Clock) -> Tokens:
+    """Give the access tokens that may be tried for this account."""
+    name = secret_name(account.account, "access_token")
+    if account.own:
+        return Tokens(settings, account.broker, clock, [name, f"{account.broker}/access_token"])
+    return Tokens(settings, account.broker, clock, [name], [account.access_token] if account.access_token else [])
+
+
+def checked(account: Account, settings: Settings, where: str) -> Account:
+    """Give the account if it can be pulled. Raises SettingError; `where` says who named it."""
+    if not NAME.fullmatch(account.account):
+        raise SettingError(f"{NAME_WANTED} in {where}", repr(account.account[:80]), "name the account otherwise")
+    if account.broker != settings.broker[0]:
+        raise SettingError(
+            f"accounts of {settings.broker[0]}, the first of BROKER, in {where}",
+            f"{account.account} of {account.broker[:20]!r}",
+            "take it out, or set BROKER: made-up money and real money never share a log",
+        )
+    return account

@@ -1,0 +1,51 @@
+"""What the poller keeps beside its spool: where it stands in the requests, what is still to be answered, whom it knows.
+
+The file is written whole, after what it tells of is in the log. The log can give most of it again: without the file
+requests are read from the beginning, accounts are told of once more, and nothing of it changes a table.
+"""
+
+import msgspec
+
+from events.accounts import AccountSet, Kind, Known
+from producers import requests
+
+
+class Waiting(msgspec.Struct, frozen=True):
+    """A request that is not answered for every account yet. kinds: empty for all."""
+
+    stream: str
+    n: int
+    accounts: list[str]
+    kinds: list[Kind]
+
+
+class Verified(msgspec.Struct, frozen=True):
+    """Whose token it is: the broker's id of the customer. sha256: of the token."""
+
+    user: str
+    sha256: str
+
+
+class Told(msgspec.Struct, frozen=True):
+    """What the last `account.known.v1` said of an account."""
+
+    broker: str
+    user: str
+    name: str
+    active: bool
+
+    @classmethod
+    def of(cls, known: Known) -> "Told":
+        """Give it out of the message."""
+        return cls(known.broker, known.user, known.name, known.active)
+
+
+class Kept(requests.State, kw_only=True):
+    """All of it. set: accounts by the API. users: the sandbox's, its own first. logins: the day (ISO) of the last."""
+
+    set: dict[str, AccountSet] = {}
+    told: dict[str, Told] = {}
+    verified: dict[str, Verified] = {}
+    users: list[str] = []
+    logins: dict[str, str] = {}
+    waiting: list[Waiting] = []

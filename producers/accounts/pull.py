@@ -1,0 +1,220 @@
+"""One run over one account: each kind fetched on its own, so that what arrived is kept when another fails.
+
+turn of the rate budget -> call -> rows counted          ok
+  network, time-out, 429, 5xx, cut, no JSON              again, TRIES in all, with growing waits; then failed
+  token refused                                          the run's other calls are not made: refused
+  any other refusal                                      failed at once: it would be refused again
+"""
+
+import asyncio
+import random
+import uuid
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TypeAlias
+
+import msgspec
+
+from events.accounts import KINDS, Kind, Outcome, Pulled, SyncRun, Trigger
+from events.budget import Budget
+from events.event import Event
+from events.messages import Message, pack
+from producers.accounts.snapshots import Snapshots
+from producers.kite.address import Address
+from producers.kite.calls import PATHS, PROFILE_PATH, Answer, CallFailed, Calls
+from runtime.clock import Clock
+from runtime.errors import BadInput, TokenRefused, Unreachable
+
+TRIES = 3  # of one call in a run; the next run begins anew
+# Kite's limits count a second ("API rate limits"): after one that is over, the second try is within the next one. A
+# server that restarts is back within a few.
+WAITS_SECONDS = (1.0, 3.0)
+JITTER = 0.3  # of each wait, so that hundreds of accounts do not come back at once
+assert len(WAITS_SECONDS) == TRIES - 1, "a wait before each further try"
+ERROR_CHARACTERS_MAX = 500
+
+
+Failure: TypeAlias = TokenRefused | Unreachable | BadInput
+
+
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run is for. kinds: in the order of KINDS. answers: the requests (stream, n) that it answers."""
+
+    account: str
+    broker: str
+    kinds: Sequence[Kind] = KINDS
+    trigger: Trigger = "schedule"
+    answers: Sequence[tuple[str, int]] = ()
+
+    @property
+    def urgent(self) -> bool:
+        """Whether somebody waits for it."""
+        return self.trigger == "request"
+
+
+class Got(msgspec.Struct, frozen=True):
+    """What came of one kind."""
+
+    answer: Answer | None
+    rows: int
+    tries: int
+    error: Failure | None = None
+
+    @property
+    def error_type(self) -> str:
+        """The class of the error as metrics and tables name it, empty without one."""
+        match self.error:
+            case TokenRefused():
+                return "refused"
+            case CallFailed(kind=kind):
+                return kind
+            case Unreachable():
+                return "network"
+            case BadInput():
+                return "input"
+        return ""
+
+
+class Run(msgspec.Struct, frozen=True):
+    """A run that is over, not yet in the log."""
+
+    asked: Asked
+    run: str
+    started_ns: int
+    finished_ns: int
+    got: dict[Kind, Got]
+
+    @property
+    def outcome(self) -> Outcome:
+        """What became of it as a whole."""
+        if any(isinstance(each.error, TokenRefused) for each in self.got.values()):
+            return "refused"
+        good = sum(each.answer is not None for each in self.got.values())
+        return "ok" if good == len(self.got) else "partial" if good else "failed"
+
+    def events(self, snapshots: Snapshots) -> list[Event]:
+        """Give its events, in order, its end last."""
+        found: list[Message] = []
+        for kind, got in self.got.items():
+            if got.answer:
+                found += snapshots.events(self.asked.account, self.asked.broker, self.run, kind, got.answer)
+        return [pack(each, self.finished_ns) for each in (*found, self._end(snapshots))]
+
+    def _end(self, snapshots: Snapshots) -> SyncRun:
+        kinds: dict[str, Pulled] = {}
+        for kind, got in self.got.items():
+            same = got.answer is not None and snapshots.unchanged(self.asked.account, kind, got.answer)
+            said = f"wanted {got.error.wanted}; found {got.error.found}" if got.error else ""
+            kinds[kind] = Pulled(
+                ok=got.answer is not None,
+                rows=got.rows,
+                tries=got.tries,
+                unchanged=same,
+                error_type=got.error_type,
+                error=said[:ERROR_CHARACTERS_MAX],
+            )
+        return SyncRun(
+            account=self.asked.account,
+            broker=self.asked.broker,
+            run=self.run,
+            trigger=self.asked.trigger,
+            started_ns=self.started_ns,
+            finished_ns=self.finished_ns,
+            outcome=self.outcome,
+            kinds=kinds,
+            error=next((each.error for each in kinds.values() if each.error), ""),
+            asked=list(self.asked.answers),
+        )
+
+
+class Puller:
+    """Fetches accounts, all under the budgets of their API keys."""
+
+    def __init__(
+        self, calls: Calls, budget: Budget, clock: Clock, waits_seconds: Sequence[float] = WAITS_SECONDS
+    ) -> None:
+        """waits_seconds: before each further try."""
+        self._calls, self._budget, self._clock, self._waits = calls, budget, clock, waits_seconds
+
+    async def pull(self, asked: Asked, where: Address, token: str) -> Run:
+        """Fetch what is asked for."""
+        started_ns, refused = self._clock.now_ns(), asyncio.Event()
+        fetching = (
+            self._fetch(where, token, PATHS[kind], kind, partial(rows_in, kind), asked.urgent, refused)
+            for kind in asked.kinds
+        )
+        got = dict(zip(asked.kinds, await asyncio.gather(*fetching), strict=True))
+        return Run(asked, uuid.uuid4().hex[:12], started_ns, self._clock.now_ns(), got)
+
+    async def turn(self, where: Address) -> None:
+        """Wait until one more call may leave under the API key of this address."""
+        await self._budget.turn(where.api_key)
+
+    def without(self, asked: Asked, error: Failure) -> Run:
+        """Give the run that could not begin, for the reason that `error` tells."""
+        now_ns = self._clock.now_ns()
+        got = {kind: Got(None, 0, 0, error) for kind in asked.kinds}
+        return Run(asked, uuid.uuid4().hex[:12], now_ns, now_ns, got)
+
+    async def user(self, where: Address, token: str, *, urgent: bool) -> str:
+        """Give the broker's id of the customer whose token it is. Raises TokenRefused, CallFailed and BadInput."""
+        what = "whose token it is"
+        got = await self._fetch(where, token, PROFILE_PATH, what, lambda _: 1, urgent, asyncio.Event())
+        if got.answer is None:
+            assert got.error is not None, "what brought nothing says why"
+            raise got.error
+        try:
+            return msgspec.json.decode(got.answer.data, type=_Profile).user_id
+        except msgspec.DecodeError as error:
+            raise CallFailed("unreadable", what, str(error)) from error
+
+    async def _fetch(
+        self,
+        where: Address,
+        token: str,
+        path: str,
+        what: str,
+        rows: Callable[[Answer], int],
+        urgent: bool,
+        refused: asyncio.Event,
+    ) -> Got:
+        error: CallFailed | None = None
+        for tries, wait_seconds in enumerate((*self._waits, 0.0), start=1):
+            await self._budget.turn(where.api_key, urgent=urgent)
+            if refused.is_set():
+                found = "the token refused for another kind"
+                return Got(None, 0, tries - 1, TokenRefused(f"Kite to give {what}", found, "log in"))
+            try:
+                answer = await self._calls.get(where, token, path, what)
+                return Got(answer, rows(answer), tries)
+            except TokenRefused as refusal:
+                refused.set()
+                return Got(None, 0, tries, refusal)
+            except BadInput as refusal:
+                return Got(None, 0, tries, refusal)
+            except CallFailed as failure:
+                error = failure
+            if tries <= len(self._waits):
+                await asyncio.sleep(wait_seconds * (1 + JITTER * (2 * random.random() - 1)))
+        return Got(None, 0, len(self._waits) + 1, error)
+
+
+class _Profile(msgspec.Struct):
+    user_id: str
+
+
+class _Positions(msgspec.Struct):
+    net: list[msgspec.Raw] | None = None
+    day: list[msgspec.Raw] | None = None
+
+
+def rows_in(kind: Kind, answer: Answer) -> int:
+    """Count the rows of an answer; of positions the net ones. Raises CallFailed where it is none of this kind."""
+    try:
+        if kind == "positions":
+            return len((msgspec.json.decode(answer.data, type=_Positions | None) or _Positions()).net or ())
+        if kind == "margins":
+            return len(msgspec.json.decode(answer.data, type=dict[str, msgspec.Raw] | None) or ())
+        return len(msgspec.json.decode(answer.data, type=list[msgspec.Raw] | None) or ())
+    except msgspec.DecodeError as error:
+        raise CallFailed("unreadable", kind, str(error)) from error

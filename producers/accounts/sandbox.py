@@ -1,0 +1,67 @@
+"""The sandbox's users: who they are, and logins that need no person. Nothing of it is asked of a real broker.
+
+The first user is the one that ticker and REST worker come as; the sandbox's traders, where it has some, are the others.
+"""
+
+import asyncio
+from datetime import UTC, datetime
+
+from producers.accounts.account import Account, secret_name
+from producers.accounts.kept import Kept
+from producers.accounts.pull import Puller
+from producers.kite.address import SANDBOX, SANDBOX_SECRET, Address, Tokens
+from producers.kite.hours import TOKEN_END, business_day
+from producers.kite.rest import Rest
+from runtime.clock import NS_PER_SECOND, Clock
+from runtime.complaints import Complaints
+from runtime.errors import BadInput, TokenRefused, Unreachable
+from runtime.log import get
+from runtime.settings import Settings
+from runtime.vault import Vault
+
+LOOK_SECONDS = 5.0  # how often its users are asked for; while nobody is known, at every look of the worker
+
+_log = get("accounts")
+
+
+class SandboxUsers:
+    """Whom the sandbox knows."""
+
+    def __init__(self, settings: Settings, where: Address, puller: Puller, kept: Kept, clock: Clock) -> None:
+        """Ask nothing yet."""
+        self._settings, self._where, self._puller = settings, where, puller
+        self._kept, self._clock = kept, clock
+        self._tokens = Tokens(settings, SANDBOX, clock)
+        self._complaints = Complaints(_log)
+        self._next_at = 0.0
+
+    async def look(self) -> bool:
+        """Ask who there is, if it is time to; say whether `kept.users` is another list now."""
+        if self._clock.monotonic() < self._next_at:
+            return False
+        try:
+            token = await asyncio.to_thread(self._tokens.current)
+            users = [await self._puller.user(self._where, token, urgent=True)]
+        except (TokenRefused, Unreachable, BadInput) as error:  # the part that logs in says what is wrong
+            self._complaints.say("accounts.sandbox_unknown", found=error.found)
+            return False
+        self._complaints.heal("accounts.sandbox_unknown")
+        self._next_at = self._clock.monotonic() + LOOK_SECONDS
+        changed = users != self._kept.users
+        self._kept.users = users
+        return changed
+
+    async def log_in(self, account: Account) -> bool:
+        """Log an account in, once a day; say whether it was. Raises TokenRefused, Unreachable and BadInput."""
+        now = datetime.fromtimestamp(self._clock.now_ns() / NS_PER_SECOND, UTC)
+        day = business_day(now, TOKEN_END).isoformat()
+        if account.own or account.access_token or self._kept.logins.get(account.account) == day:
+            return False
+        rest = Rest(self._where)
+        request_token = await asyncio.to_thread(rest.sandbox_request_token, account.user)
+        await self._puller.turn(self._where)
+        token = await asyncio.to_thread(rest.log_in, request_token, SANDBOX_SECRET)
+        name = secret_name(account.account, "access_token")
+        await asyncio.to_thread(Vault(self._settings.bahi_data_dir).put, name, token)
+        self._kept.logins[account.account] = day
+        return True

@@ -1,0 +1,200 @@
+"""The poller of accounts: looks at schedule, requests and vault, runs what is due, and writes what came of it.
+
+    roll (file, API, sandbox) --> standings --> due? --> run (a task an account) --> stream `accounts`
+    requests --------------------^      ^------------------- how it ended ------------'
+
+Promise: of one account one run is on its way at most; each ends as one append, its snapshots first and its SyncRun
+last, or leaves nothing. An account whose token is refused waits for another, and holds up nobody.
+
+A kill loses the runs on their way: the next start pulls all accounts at once.
+"""
+
+import asyncio
+from pathlib import Path
+
+import msgspec
+
+from events.accounts import AccountSet, OrderUpdated, PullAccounts
+from events.messages import pack
+from events.reader import Reader
+from events.writer import Writer
+from producers import requests
+from producers.accounts.inbox import Inbox, forwarded
+from producers.accounts.kept import Kept, Told, Verified, Waiting
+from producers.accounts.pull import Asked, Puller, Run
+from producers.accounts.report import report
+from producers.accounts.roll import Roll
+from producers.accounts.sandbox import SandboxUsers
+from producers.accounts.schedule import Begun, Moment, Timetable
+from producers.accounts.snapshots import Snapshots
+from producers.accounts.standing import Standing
+from producers.kite.address import SANDBOX, Address
+from runtime.clock import Clock
+from runtime.complaints import Complaints
+from runtime.errors import BadInput, TokenRefused, Unreachable
+from runtime.lifecycle import Stop
+from runtime.log import get
+from runtime.settings import Settings
+
+LOOK_SECONDS = 0.5  # how often requests, files, vault and schedule are looked at
+KEPT_FILE = "sync-accounts.json"  # beside the spools
+
+_log = get("accounts")
+
+
+class Worker:
+    """All accounts of one broker."""
+
+    def __init__(
+        self, settings: Settings, where: Address, writer: Writer, reader: Reader, puller: Puller, clock: Clock
+    ) -> None:
+        """Take the writer of `accounts`; it runs elsewhere. Raises SettingError for a wrong ACCOUNTS_FILE."""
+        self._settings, self._where, self._writer, self._clock = settings, where, writer, clock
+        self._path: Path = settings.bahi_data_dir / "spool" / KEPT_FILE
+        self._kept = requests.load(self._path, Kept)
+        self.roll = Roll(settings, self._kept)
+        self._inbox = Inbox(reader, self._kept)
+        self._puller, self._snapshots, self._timetable = puller, Snapshots(), Timetable(settings)
+        self._standings: dict[str, Standing] = {}
+        self._sandbox = SandboxUsers(settings, where, puller, self._kept, clock)
+        self._complaints = Complaints(_log)
+
+    async def run(self, stop: Stop) -> None:
+        """Pull what is due until the stop; what is on its way then is given up."""
+        async with asyncio.TaskGroup() as tasks:
+            while not stop.is_set():
+                await self._look()
+                moment = self._timetable.moment(self._clock.now_ns())
+                for standing in self._standings.values():
+                    self._begin(standing, moment, tasks)
+                await stop.pause(LOOK_SECONDS)
+            for standing in self._standings.values():
+                if standing.running:
+                    standing.running.cancel()
+
+    # ---- what there is to do ------------------------------------------------------------------------------------
+
+    async def _look(self) -> None:
+        """Take what is new: accounts, requests, tokens."""
+        await asyncio.to_thread(self.roll.look)
+        if self.roll.asks_sandbox and await self._sandbox.look():
+            self.roll.take_users()
+        events, moved = [], False
+        for request, message in await self._inbox.read():
+            moved = True
+            match message:
+                case PullAccounts(accounts=accounts, kinds=kinds):
+                    names = [each for each in accounts or self.roll.accounts if each in self.roll.accounts]
+                    if names:
+                        self._kept.waiting.append(Waiting(request.stream, request.n, names, kinds))
+                case OrderUpdated(broker=broker, user=user):
+                    self._update(broker, user)
+                case AccountSet():
+                    self.roll.put(message)
+                case _:
+                    events.append(pack(forwarded(request), self._clock.now_ns()))
+        known = self.roll.news()
+        events += [pack(each, self._clock.now_ns()) for each in known]
+        if events:
+            await self._writer.append(events)
+            self._kept.told.update({each.account: Told.of(each) for each in known})
+        self._stand()
+        if events or moved:
+            await self._keep()
+
+    def _update(self, broker: str, user: str) -> None:
+        for account in self.roll.of_user(broker, user):
+            if standing := self._standings.get(account.account):
+                standing.update(self._clock.monotonic())
+
+    def _stand(self) -> None:
+        """Have a standing for each account, and what is asked of it."""
+        for name in [name for name in self._standings if name not in self.roll.accounts]:
+            gone = self._standings.pop(name)
+            if gone.running:
+                gone.running.cancel()
+        for name, account in self.roll.accounts.items():
+            standing = self._standings.get(name)
+            if standing is None or standing.account != account:
+                self._standings[name] = Standing(account, self._settings, self._where, self._clock, standing)
+        for standing in self._standings.values():
+            standing.asked = [each for each in self._kept.waiting if standing.account.account in each.accounts]
+
+    def _begin(self, standing: Standing, now: Moment, tasks: asyncio.TaskGroup) -> None:
+        """Start the account's run if it is due."""
+        asked = standing.due(self._timetable, now)
+        if asked is not None:
+            standing.begin(asked, Begun(now.at_ns, now.open))
+            standing.running = tasks.create_task(self._run(standing, asked))
+
+    # ---- one run ------------------------------------------------------------------------------------------------
+
+    async def _run(self, standing: Standing, asked: Asked) -> None:
+        run = await self._pulled(standing, asked)
+        events = run.events(self._snapshots)
+        await self._writer.append(events)
+        for kind, got in run.got.items():
+            if got.answer:
+                self._snapshots.keep(asked.account, kind, got.answer)
+        report(run)
+        if asked.answers:
+            await self._answered(asked)
+
+    async def _pulled(self, standing: Standing, asked: Asked) -> Run:
+        """Fetch what is asked for, with a token that is this customer's."""
+        try:
+            if standing.account.broker == SANDBOX and await self._sandbox.log_in(standing.account):
+                await self._keep()
+            where, token, sha256 = await asyncio.to_thread(standing.credentials)
+            await self._verify(standing, where, token, sha256, urgent=asked.urgent)
+        except (TokenRefused, Unreachable, BadInput) as error:
+            if isinstance(error, TokenRefused):
+                standing.refused()
+            return self._puller.without(asked, error)
+        run = await self._puller.pull(asked, where, token)
+        if run.outcome == "refused":
+            standing.refused(token)
+        else:
+            standing.accepted()
+        return run
+
+    async def _verify(self, standing: Standing, where: Address, token: str, sha256: str, *, urgent: bool) -> None:
+        """Ask once for each token whose it is: another customer's figures must never come under this account."""
+        account = standing.account
+        verified = self._kept.verified.get(account.account)
+        if verified and verified.sha256 == sha256 and account.user in ("", verified.user):
+            return
+        try:
+            user = await self._puller.user(where, token, urgent=urgent)
+        except TokenRefused:
+            standing.refused(token)
+            raise
+        wanted = account.user or (verified.user if verified else user)
+        if user != wanted:
+            standing.refused(token)
+            raise TokenRefused(
+                f"a token of {wanted} for the account {account.account}", f"one of {user}", "log in as the right user"
+            )
+        self._kept.verified[account.account] = Verified(user, sha256)
+        await self._keep()
+
+    async def _answered(self, asked: Asked) -> None:
+        """Take this account off the requests that its run has answered."""
+        done, left = set(asked.answers), []
+        for each in self._kept.waiting:
+            accounts = each.accounts
+            if (each.stream, each.n) in done:
+                accounts = [name for name in accounts if name != asked.account]
+            if accounts:
+                left.append(msgspec.structs.replace(each, accounts=accounts))
+        self._kept.waiting = left
+        await self._keep()
+
+    async def _keep(self) -> None:
+        """Keep what was done; where the disk is full, some of it is done once more after a restart."""
+        try:
+            await asyncio.to_thread(requests.keep, self._path, self._kept)
+        except Unreachable as error:
+            self._complaints.say("accounts.state_not_kept", wanted=error.wanted, found=error.found)
+        else:
+            self._complaints.heal("accounts.state_not_kept")
