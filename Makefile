@@ -38,5 +38,5 @@ bench: .venv/installed ## Run the benchmarks (BENCH="parse load" for some of the
 	@for name in $(BENCH); do .venv/bin/bahi bench $$name || exit 1; done
 
 # Made again only when the lock changes.
-.venv/installed: requirements-dev.txt ops/venv.sh
+.venv/installed: requirements-dev.txt pyproject.toml ops/venv.sh
 	@ops/venv.sh

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Makes .venv from the lock: a Python of 3.11 to 3.14 found by name, uv where it works, pip otherwise.
-# Called by `make` when the lock is newer than the last installation. $PYTHON names another interpreter.
+# Called by `make` when the lock or the list of packages is newer than the last installation. $PYTHON names another interpreter.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -45,6 +45,6 @@ if [ -e .venv ] && ! .venv/bin/python -c "$fits" >/dev/null 2>&1; then
 fi
 say "installing from $lock (the first time takes about a minute)"
 with_uv || { say "uv is not there or did not work; using pip"; with_pip; }
-.venv/bin/python -c 'import ops' || fail "wanted the packages of this checkout in .venv; found none; remove .venv and try again"
+.venv/bin/python -c 'import money, ops' || fail "wanted the packages of this checkout in .venv; found none; remove .venv and try again"
 touch .venv/installed
 say "ready: $(.venv/bin/python --version)"

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
 
-from projectors.charges import Tariff
-from projectors.charges.rate import RUPEE, Brokerage, Dp, Gst, Rate, Stamp, TransactionTax
-from projectors.charges.segment import EXCHANGES, SEGMENTS
+from money.charges import Tariff
+from money.charges.rate import RUPEE, Brokerage, Dp, Gst, Rate, Stamp, TransactionTax
+from money.charges.segment import EXCHANGES, SEGMENTS
 from runtime.tariffs import shipped
 
 PATH = Path(__file__).resolve().parents[1] / "docs" / "charges.md"

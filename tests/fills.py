@@ -6,7 +6,7 @@ from typing import Literal, TypeAlias
 
 from hypothesis import strategies as st
 
-from projectors.pnl.entry import Action, Charge, Entry, EntryId, Fill, Opening, place
+from money.pnl.entry import Action, Charge, Entry, EntryId, Fill, Opening, place
 
 FIRST_DAY = date(2026, 4, 1)
 OPENS = datetime(2026, 4, 1, 3, 45, tzinfo=UTC)  # 09:15 IST of FIRST_DAY

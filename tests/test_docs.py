@@ -98,7 +98,8 @@ def test_every_link_and_every_file_named_is_there(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", text):
         if "://" not in target:
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
-    for named in re.findall(r"`((?:api|docs|events|ops|producers|projectors|runtime|sql|tests)/[\w./-]*\w)`", text):
+    packages = "api|docs|events|money|ops|producers|projectors|runtime|sql|tests"
+    for named in re.findall(rf"`((?:{packages})/[\w./-]*\w)`", text):
         assert (ROOT / named).exists(), f"{page.name} names {named}"
 
 

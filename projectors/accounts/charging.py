@@ -15,9 +15,7 @@ from typing import Any, NamedTuple, cast
 
 import msgspec
 
-from projectors.accounts.folding import exact
-from projectors.accounts.touched import Touched
-from projectors.charges import (
+from money.charges import (
     COLUMNS,
     Charges,
     Column,
@@ -32,12 +30,14 @@ from projectors.charges import (
     segment_of,
     taxed_by_exchange,
 )
-from projectors.charges.amounts import PARTS
-from projectors.charges.rate import PAISA
-from projectors.charges.segment import Exchange, Segment
-from projectors.charges.share import shared
-from projectors.charges.tariff import DP_SEGMENTS
-from projectors.pnl.entry import natural
+from money.charges.amounts import PARTS
+from money.charges.rate import PAISA
+from money.charges.segment import Exchange, Segment
+from money.charges.share import shared
+from money.charges.tariff import DP_SEGMENTS
+from money.pnl.entry import natural
+from projectors.accounts.folding import exact
+from projectors.accounts.touched import Touched
 from runtime.errors import BahiError
 from sql.store import Rows
 

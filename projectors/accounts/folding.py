@@ -1,4 +1,4 @@
-"""Folds the fills of a batch into the books of their strategies (`projectors.pnl.lots`).
+"""Folds the fills of a batch into the books of their strategies (`money.pnl.lots`).
 
 A book goes on from where it stands with fills that come after all that it has. Whatever else happens to a line (a fill
 that comes late or was told otherwise, another strategy, a corporate action, a first lot, another multiplier), all books
@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from money.pnl.entry import PLACES_MAX, Action, Entry, EntryId, Fill, Opening, place
+from money.pnl.lots import Book, Match
 from projectors.accounts.attributing import Attributing
 from projectors.accounts.touched import Line, Touched
-from projectors.pnl.entry import PLACES_MAX, Action, Entry, EntryId, Fill, Opening, place
-from projectors.pnl.lots import Book, Match
 from runtime.calendar import IST
 from sql.store import Rows
 

@@ -1,6 +1,6 @@
 """The tariffs that ship with Bahi, as texts: dated rates of brokers, exchanges and governments, never computed.
 
-What the rows mean is known in `projectors/charges`, which reads such a text, be it one of these or a user's own.
+What the rows mean is known in `money/charges`, which reads such a text, be it one of these or a user's own.
 """
 
 from functools import cache

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("api", "events", "ops", "producers", "projectors", "runtime", "sql")
+PACKAGES = ("api", "events", "money", "ops", "producers", "projectors", "runtime", "sql")
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 Named = ast.ClassDef | Function

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from projectors.charges import (
+from money.charges import (
     Charges,
     Fill,
     Order,
@@ -19,7 +19,7 @@ from projectors.charges import (
     segment_of,
     taxed_by_exchange,
 )
-from projectors.charges.rate import Side
+from money.charges.rate import Side
 from runtime.errors import BadEvent
 from runtime.tariffs import shipped
 

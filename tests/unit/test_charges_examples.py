@@ -12,8 +12,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from projectors.charges import Charges, Order, Rounding, Tariff, name_of, note, segment_of
-from projectors.charges.rate import Side
+from money.charges import Charges, Order, Rounding, Tariff, name_of, note, segment_of
+from money.charges.rate import Side
 from runtime.tariffs import shipped
 
 TARIFF = Tariff.parse(shipped().text)

@@ -5,8 +5,8 @@ from typing import get_args
 
 import pytest
 
-from projectors.charges import Rounding
-from projectors.charges.rate import Rate, Row
+from money.charges import Rounding
+from money.charges.rate import Rate, Row
 from tests.charges_page import PATH, with_tables
 
 PAGE = PATH.read_text("utf-8")

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from projectors.charges import Charges, Exchange, Fill, Order, Rounding, Segment, Tariff, apportion, matched, note
-from projectors.charges.amounts import PARTS
-from projectors.charges.rate import PAISA, Side
-from projectors.charges.segment import EXCHANGES
+from money.charges import Charges, Exchange, Fill, Order, Rounding, Segment, Tariff, apportion, matched, note
+from money.charges.amounts import PARTS
+from money.charges.rate import PAISA, Side
+from money.charges.segment import EXCHANGES
 from runtime.errors import SettingError
 from runtime.tariffs import shipped
 

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from projectors.pnl.entry import Action, Charge, Entry, EntryId, Fill, Opening, natural, place
-from projectors.pnl.lots import PAISA, VALUE_STEP, ZERO, Book, Match, Method, fold
+from money.pnl.entry import Action, Charge, Entry, EntryId, Fill, Opening, natural, place
+from money.pnl.lots import PAISA, VALUE_STEP, ZERO, Book, Match, Method, fold
 from runtime.errors import BadEvent
 from tests.fills import FIRST_DAY, at, bought, histories, known, prices, sold
 

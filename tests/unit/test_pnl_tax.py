@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from projectors.pnl import law
-from projectors.pnl.entry import Action, EntryId, Fill, Opening
-from projectors.pnl.lots import ZERO, fold
-from projectors.pnl.tax import COLUMNS, Method, Row, Traded, in_csv, reckon, totals
+from money.pnl import law
+from money.pnl.entry import Action, EntryId, Fill, Opening
+from money.pnl.lots import ZERO, fold
+from money.pnl.tax import COLUMNS, Method, Row, Traded, in_csv, reckon, totals
 from runtime.errors import BadEvent
 from tests.fills import SIDES, Side
 

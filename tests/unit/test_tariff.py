@@ -5,9 +5,9 @@ from decimal import Decimal
 
 import pytest
 
-from projectors.charges import Exchange, Segment, Tariff
-from projectors.charges.rate import Dp
-from projectors.charges.tariff import wanted
+from money.charges import Exchange, Segment, Tariff
+from money.charges.rate import Dp
+from money.charges.tariff import wanted
 from runtime.errors import SettingError
 from runtime.tariffs import names, shipped
 

@@ -13,11 +13,7 @@ from functools import cache
 
 import msgspec
 
-from ops.sandbox.accounts.book import Book
-from ops.sandbox.accounts.order import CNC, Trade
-from ops.sandbox.accounts.position import EQUITY, ZERO, is_option, multiplier
-from ops.sandbox.envelope import input_refused
-from projectors.charges import (
+from money.charges import (
     COLUMNS,
     Charges,
     Exchange,
@@ -31,6 +27,10 @@ from projectors.charges import (
     note,
     segment_of,
 )
+from ops.sandbox.accounts.book import Book
+from ops.sandbox.accounts.order import CNC, Trade
+from ops.sandbox.accounts.position import EQUITY, ZERO, is_option, multiplier
+from ops.sandbox.envelope import input_refused
 from runtime.errors import BadEvent
 from runtime.tariffs import shipped
 

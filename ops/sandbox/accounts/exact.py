@@ -6,6 +6,7 @@ depends on the last price is null for a day that is over.
 
 from decimal import Decimal
 
+from money.charges.amounts import PARTS
 from ops.sandbox.accounts import charges
 from ops.sandbox.accounts.book import Book
 from ops.sandbox.accounts.gains import Gain, gains
@@ -13,7 +14,6 @@ from ops.sandbox.accounts.ledger import Held
 from ops.sandbox.accounts.margin import LastPrice
 from ops.sandbox.accounts.order import Order, Trade
 from ops.sandbox.accounts.position import ZERO, Position
-from projectors.charges.amounts import PARTS
 
 Json = dict[str, object]
 

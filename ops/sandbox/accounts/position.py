@@ -9,7 +9,7 @@ from functools import cache
 
 import msgspec
 
-from projectors.charges import name_of
+from money.charges import name_of
 
 ZERO = Decimal(0)
 EQUITY = ("NSE", "BSE")

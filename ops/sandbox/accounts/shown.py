@@ -8,6 +8,7 @@ import datetime
 import zlib
 from decimal import Decimal
 
+from money.charges import Charges
 from ops.sandbox.accounts.book import Book
 from ops.sandbox.accounts.charges import Asked
 from ops.sandbox.accounts.gtt import Leg, Trigger
@@ -15,7 +16,6 @@ from ops.sandbox.accounts.ledger import Held
 from ops.sandbox.accounts.margin import Funds, LastPrice
 from ops.sandbox.accounts.order import REJECTED, Order, State, Trade
 from ops.sandbox.accounts.position import ZERO, Position
-from projectors.charges import Charges
 from runtime.calendar import IST
 
 Json = dict[str, object]

@@ -9,8 +9,8 @@ from typing import Literal
 
 import msgspec
 
-from projectors.charges.order import Order
-from projectors.charges.rate import ZERO, Brokerage, Gst, InForce, TaxType
+from money.charges.order import Order
+from money.charges.rate import ZERO, Brokerage, Gst, InForce, TaxType
 
 # Digits of a product of quantity, price, multiplier and two percentages: more than any real order has, so that all is
 # exact. 28, which is usual, ends at a crore of shares at a price of seven decimals.

@@ -7,13 +7,13 @@ evening = note([exact, ...], Rounding.CONTRACT_NOTE, tariff.on(day, segment, exc
 left = tariff.dp_charge(day, "NSE", value=...)
 """
 
-from projectors.charges.amounts import Charges, total
-from projectors.charges.intraday import matched, taxed_by_exchange
-from projectors.charges.order import Fill, Order
-from projectors.charges.rounding import Rounding, note
-from projectors.charges.segment import COLUMNS, Column, Exchange, Segment, name_of, segment_of
-from projectors.charges.share import apportion
-from projectors.charges.tariff import DpCharge, Tariff
+from money.charges.amounts import Charges, total
+from money.charges.intraday import matched, taxed_by_exchange
+from money.charges.order import Fill, Order
+from money.charges.rounding import Rounding, note
+from money.charges.segment import COLUMNS, Column, Exchange, Segment, name_of, segment_of
+from money.charges.share import apportion
+from money.charges.tariff import DpCharge, Tariff
 
 __all__ = [
     "COLUMNS",

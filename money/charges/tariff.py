@@ -20,9 +20,9 @@ from typing import TypeAlias, TypeVar
 
 import msgspec
 
-from projectors.charges.amounts import PERCENT, Charges, charge
-from projectors.charges.order import Order
-from projectors.charges.rate import (
+from money.charges.amounts import PERCENT, Charges, charge
+from money.charges.order import Order
+from money.charges.rate import (
     NO_SOURCE,
     ZERO,
     Brokerage,
@@ -38,7 +38,7 @@ from projectors.charges.rate import (
     Stamp,
     TransactionTax,
 )
-from projectors.charges.segment import EXCHANGES, OPTIONS, SEGMENTS, Exchange, Segment
+from money.charges.segment import EXCHANGES, OPTIONS, SEGMENTS, Exchange, Segment
 from runtime.errors import SettingError
 
 ORDER_KINDS: tuple[type[Row], ...] = (

@@ -5,8 +5,8 @@ from decimal import Decimal
 
 import msgspec
 
-from projectors.charges.rate import ZERO, Side
-from projectors.charges.segment import Exchange, Segment
+from money.charges.rate import ZERO, Side
+from money.charges.segment import Exchange, Segment
 
 
 class Fill(msgspec.Struct, frozen=True):

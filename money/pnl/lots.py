@@ -28,7 +28,7 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-from projectors.pnl.entry import ONE, PLACES_MAX, WHOLE_DIGITS_MAX, Action, Charge, Entry, EntryId, Fill, Opening, place
+from money.pnl.entry import ONE, PLACES_MAX, WHOLE_DIGITS_MAX, Action, Charge, Entry, EntryId, Fill, Opening, place
 from runtime.errors import BadEvent
 
 ZERO = Decimal(0)

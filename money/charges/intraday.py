@@ -7,9 +7,9 @@ the exchange nets them, taxes the netted quantity as intraday, and the broker ch
 from collections.abc import Sequence
 from decimal import Decimal, localcontext
 
-from projectors.charges.amounts import EXACT, PERCENT
-from projectors.charges.order import Order
-from projectors.charges.rate import ZERO, Side, TransactionTax
+from money.charges.amounts import EXACT, PERCENT
+from money.charges.order import Order
+from money.charges.rate import ZERO, Side, TransactionTax
 
 
 def matched(orders: Sequence[tuple[Side, Decimal]]) -> list[Decimal]:

@@ -10,7 +10,7 @@ from typing import ClassVar, Literal, TypeAlias
 
 import msgspec
 
-from projectors.charges.segment import Exchange, Segment
+from money.charges.segment import Exchange, Segment
 
 ZERO = Decimal(0)
 RUPEE = Decimal(1)

@@ -11,8 +11,8 @@ from enum import StrEnum
 
 import msgspec
 
-from projectors.charges.amounts import EXACT, Charges, goods_tax, total
-from projectors.charges.rate import PAISA, RUPEE, InForce
+from money.charges.amounts import EXACT, Charges, goods_tax, total
+from money.charges.rate import PAISA, RUPEE, InForce
 
 
 class Rounding(StrEnum):

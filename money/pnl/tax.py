@@ -14,7 +14,7 @@ A derivative is matched by contract, first-in-first-out in both directions; all 
 
 The newest lot first (lifo) is there for the record: no law wants it, and its rows say so. Gains are before charges. In
 general: gains = sold - bought + what is still open - what was taken over, exactly; and no fill is matched for more than
-it was. The law itself, as dated facts, is in projectors/pnl/law.py.
+it was. The law itself, as dated facts, is in money/pnl/law.py.
 """
 
 import csv
@@ -27,9 +27,9 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-from projectors.pnl import law
-from projectors.pnl.entry import Action, EntryId, Fill, Opening, place
-from projectors.pnl.lots import EXACT, PAISA, ROUNDED, ZERO, Lot, converted, take
+from money.pnl import law
+from money.pnl.entry import Action, EntryId, Fill, Opening, place
+from money.pnl.lots import EXACT, PAISA, ROUNDED, ZERO, Lot, converted, take
 from runtime.errors import BadEvent
 
 Method: TypeAlias = Literal["fifo", "lifo"]

@@ -7,8 +7,8 @@ always the whole again and the last part takes what remains. No share is off by 
 from collections.abc import Sequence
 from decimal import ROUND_FLOOR, Decimal, localcontext
 
-from projectors.charges.amounts import EXACT, PARTS, Charges
-from projectors.charges.rate import PAISA, ZERO
+from money.charges.amounts import EXACT, PARTS, Charges
+from money.charges.rate import PAISA, ZERO
 
 
 def apportion(charges: Charges, turnovers: Sequence[Decimal], unit: Decimal = PAISA) -> list[Charges]:
