@@ -246,6 +246,11 @@ def test_a_histogram_by_hand() -> None:
     assert [bar.name for bar in histogram([Decimal("0.01")])] == ["0 to 0.01"]
 
 
+@pytest.mark.parametrize(("highest", "last"), [("20", "19 to 20"), ("39", "38 to 40"), ("41", "40 to 45")])
+def test_a_bin_is_1_or_2_or_5_wide_or_ten_times_that(highest: str, last: str) -> None:
+    assert histogram([Decimal(highest)])[-1].name == last
+
+
 @given(st.lists(nets | st.just(Decimal(0)), min_size=1, max_size=40))
 def test_each_amount_is_in_one_bin_and_no_bin_holds_wins_and_losses(amounts: list[Decimal]) -> None:
     found = histogram(amounts)
