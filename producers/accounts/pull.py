@@ -134,7 +134,8 @@ class Puller:
         self, calls: Calls, budget: Budget, clock: Clock, waits_seconds: Sequence[float] = WAITS_SECONDS
     ) -> None:
         """waits_seconds: before each further try."""
-        self._calls, self._budget, self._clock, self._waits = calls, budget, clock, waits_seconds
+        self.calls = calls
+        self._budget, self._clock, self._waits = budget, clock, waits_seconds
 
     async def pull(self, asked: Asked, where: Address, token: str) -> Run:
         """Fetch what is asked for."""
@@ -185,7 +186,7 @@ class Puller:
                 found = "the token refused for another kind"
                 return Got(None, 0, tries - 1, TokenRefused(f"Kite to give {what}", found, "log in"))
             try:
-                answer = await self._calls.get(where, token, path, what)
+                answer = await self.calls.get(where, token, path, what)
                 return Got(answer, rows(answer), tries)
             except TokenRefused as refusal:
                 refused.set()

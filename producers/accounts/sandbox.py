@@ -6,6 +6,8 @@ The first user is the one that ticker and REST worker come as; the sandbox's tra
 import asyncio
 from datetime import UTC, datetime
 
+import msgspec
+
 from producers.accounts.account import Account, secret_name
 from producers.accounts.kept import Kept
 from producers.accounts.pull import Puller
@@ -19,9 +21,14 @@ from runtime.log import get
 from runtime.settings import Settings
 from runtime.vault import Vault
 
+TRADERS_PATH = "/sandbox/traders"
 LOOK_SECONDS = 5.0  # how often its users are asked for; while nobody is known, at every look of the worker
 
 _log = get("accounts")
+
+
+class _Trader(msgspec.Struct):
+    user_id: str
 
 
 class SandboxUsers:
@@ -34,14 +41,18 @@ class SandboxUsers:
         self._tokens = Tokens(settings, SANDBOX, clock)
         self._complaints = Complaints(_log)
         self._next_at = 0.0
+        self._own, self._stamp = "", tuple[int, ...]()  # whose the token is, and the vault's stamp of it
 
     async def look(self) -> bool:
         """Ask who there is, if it is time to; say whether `kept.users` is another list now."""
         if self._clock.monotonic() < self._next_at:
             return False
         try:
+            stamp = await asyncio.to_thread(self._tokens.stamp)
             token = await asyncio.to_thread(self._tokens.current)
-            users = [await self._puller.user(self._where, token, urgent=True)]
+            if not self._own or stamp != self._stamp:
+                self._own, self._stamp = await self._puller.user(self._where, token, urgent=True), stamp
+            users = [self._own, *await self._traders(token)]
         except (TokenRefused, Unreachable, BadInput) as error:  # the part that logs in says what is wrong
             self._complaints.say("accounts.sandbox_unknown", found=error.found)
             return False
@@ -50,6 +61,13 @@ class SandboxUsers:
         changed = users != self._kept.users
         self._kept.users = users
         return changed
+
+    async def _traders(self, token: str) -> list[str]:
+        answer = await self._puller.calls.get(self._where, token, TRADERS_PATH, "the sandbox's traders")
+        try:
+            return [each.user_id for each in msgspec.json.decode(answer.data, type=list[_Trader])]
+        except msgspec.DecodeError as error:
+            raise BadInput("the sandbox's traders", str(error), "let bahi sandbox be of the same version") from error
 
     async def log_in(self, account: Account) -> bool:
         """Log an account in, once a day; say whether it was. Raises TokenRefused, Unreachable and BadInput."""

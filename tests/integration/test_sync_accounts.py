@@ -1,15 +1,33 @@
 """The poller of accounts: what the broker says lies in the log as it came, on the schedule."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 
 import msgspec
 import pytest
 
-from events.accounts import KINDS, STREAM
+from events.accounts import (
+    KINDS,
+    STREAM,
+    Forwarded,
+    OrderUpdated,
+    PullAccounts,
+    RuleRemoved,
+    RuleSet,
+    StrategySet,
+    SyncRun,
+)
+from events.event import Event
+from events.messages import Subscribe
+from producers.accounts.kept import Kept
+from producers.accounts.worker import KEPT_FILE
 from runtime.settings import Settings
+from runtime.vault import Vault
 from tests.exchange import call
-from tests.pollers import OWN, Bodies, known, syncing, until_runs, whole
+from tests.patience import PATIENCE_SECONDS
+from tests.pollers import OWN, Bodies, known, syncing, told, until_runs, whole
+from tests.ports import free_port
 from tests.tickers import Watcher, bring_token, market
 
 
@@ -52,3 +70,85 @@ async def test_what_has_not_changed_is_recorded_without_its_body_and_again_after
             again = (await until_runs(watcher, number + 1, whole))[-1]
     assert again.trigger == "start"
     assert not again.kinds["orders"].unchanged
+
+
+async def test_the_sandboxs_traders_are_accounts_each_with_a_book_of_its_own(
+    settings: Settings, watcher: Watcher
+) -> None:
+    async with market(settings, traders=2), syncing(settings):
+        runs = await until_runs(watcher, 3, whole)
+        names = await known(watcher)
+    assert {run.account for run in runs} == {OWN, "TR0001", "TR0002"}
+    assert {each.user for each in names.values()} == set(names) == {OWN, "TR0001", "TR0002"}
+    assert all(Vault(settings.bahi_data_dir).get(f"accounts/{name}/access_token") for name in ("TR0001", "TR0002"))
+
+
+async def test_what_a_user_asks_for_is_pulled_and_the_run_says_what_it_answers(
+    settings: Settings, watcher: Watcher
+) -> None:
+    async with market(settings, traders=1), syncing(settings):
+        await until_runs(watcher, 2)
+        await watcher.say("requests", PullAccounts(accounts=[OWN], kinds=["trades", "margins"], key="a"))
+        (run,) = await until_runs(watcher, 1, lambda run: run.trigger == "request")
+        assert (run.account, set(run.kinds), run.asked) == (OWN, {"trades", "margins"}, [("requests", 1)])
+        await watcher.say("requests", PullAccounts(accounts=[OWN], key="a"), PullAccounts(accounts=["nobody"], key="b"))
+        await watcher.say("requests", PullAccounts(key="c"))
+        runs = await until_runs(watcher, 3, lambda run: run.trigger == "request")
+    assert {run.account: run.asked for run in runs[1:]} == {OWN: [("requests", 4)], "TR0001": [("requests", 4)]}
+    assert all(whole(run) for run in runs[1:])
+
+
+async def test_a_request_that_a_kill_left_unanswered_is_answered_by_the_next_start(
+    settings: Settings, watcher: Watcher
+) -> None:
+    port = free_port()
+    async with market(settings, port=port), syncing(settings):
+        await until_runs(watcher, 1)
+    await watcher.say("requests", PullAccounts(accounts=[OWN], key="a"))
+    kept = settings.bahi_data_dir / "spool" / KEPT_FILE
+    async with syncing(settings), asyncio.timeout(PATIENCE_SECONDS):  # its broker is away: the run cannot end so soon
+        while not msgspec.json.decode(kept.read_bytes(), type=Kept).waiting:
+            await watcher.all(STREAM)
+    assert not [run for run in told(await watcher.all(STREAM), SyncRun) if run.asked]
+    async with market(settings, port=port), syncing(settings):
+        await until_runs(watcher, 1, lambda run: bool(run.asked))
+
+
+async def test_what_users_decide_is_put_into_the_stream_in_order_and_once(settings: Settings, watcher: Watcher) -> None:
+    async with market(settings):
+        await watcher.say(
+            "requests",
+            StrategySet(strategy="one", key="a"),
+            Subscribe(instruments=["NSE:INFY"]),
+            RuleSet(rule="r", strategy="one", kind="tag", pattern="x", key="b"),
+            StrategySet(strategy="one", key="a"),
+            Event("rule.set.v1", 1, b"broken"),
+            RuleRemoved(rule="r", key="c"),
+        )
+        async with syncing(settings):
+            await until_runs(watcher, 1)
+        async with syncing(settings):
+            await until_runs(watcher, 2)
+            heard = await watcher.all(STREAM)
+    said = told(heard, Forwarded)
+    assert [(each.stream, each.n, each.kind) for each in said] == [
+        ("requests", 1, "strategy.set.v1"),
+        ("requests", 3, "rule.set.v1"),
+        ("requests", 6, "rule.removed.v1"),
+    ]
+    assert msgspec.json.decode(said[1].payload, type=RuleSet).pattern == "x"
+
+
+async def test_many_updates_of_orders_are_one_pull_of_what_they_can_change(
+    settings: Settings, watcher: Watcher
+) -> None:
+    update = OrderUpdated(broker="sandbox", user=OWN, order_id="1", by="ticker", body=b"{}")
+    async with market(settings), syncing(settings):
+        await until_runs(watcher, 1)
+        await watcher.say("requests", *[update] * 20, OrderUpdated(**{**msgspec.structs.asdict(update), "user": "XX"}))
+        (run,) = await until_runs(watcher, 1, lambda run: run.trigger == "update")
+        await watcher.say("requests", PullAccounts(accounts=[OWN], kinds=["margins"], key="after"))
+        await until_runs(watcher, 1, lambda run: run.trigger == "request")
+        runs = await until_runs(watcher, 3)
+    assert set(run.kinds) == {"orders", "trades", "positions"}
+    assert [each.trigger for each in runs] == ["start", "update", "request"]
