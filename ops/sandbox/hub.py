@@ -2,13 +2,15 @@
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Protocol
+
+import numpy as np
 
 from ops.sandbox.connection import Connection, Peer
 from ops.sandbox.journal import Journal
 from ops.sandbox.stage import Stage
-from ops.sandbox.wire import Ints
+from ops.sandbox.wire import Bytes, Ints
 
 CONNECTIONS_PER_KEY_MAX = 3  # Kite's limit
 BEAT_SECONDS = 0.25  # so a heartbeat comes 1 to 1.25 s after the last message
@@ -22,6 +24,9 @@ class Watcher(Protocol):
 
     def tick(self, which: Ints) -> None:
         """Hear of the newest packets of these instruments."""
+
+    def awaited(self) -> Collection[int]:
+        """Give the places of the instruments of which every single packet matters now."""
 
 
 class Hub:
@@ -77,6 +82,19 @@ class Hub:
             connection.offer(which)
         for watcher in self.watchers:
             watcher.tick(which)
+
+    def pass_by(self, which: Ints, bodies: Bytes) -> None:
+        """Show recorded packets (k, 184), which go to the clients in batches, to the watchers one by one.
+
+        The last of each instrument is the newest on the board before and after.
+        """
+        awaited = sorted({place for watcher in self.watchers for place in watcher.awaited()})
+        for row in np.flatnonzero(np.isin(which, awaited)).tolist():
+            self.stage.board[which[row]] = bodies[row]
+            for watcher in self.watchers:
+                watcher.tick(which[row : row + 1])
+        for watcher in self.watchers:
+            watcher.tick(which[:0])
 
     async def beat(self) -> None:
         """Send heartbeats for ever."""

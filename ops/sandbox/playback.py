@@ -50,6 +50,7 @@ class Playback:
         while self.played < end and self._audience.is_there():
             batch_end = min(end, self.played + BATCH_ROWS)
             part = self.tape.part(self.played, batch_end)
+            self._hub.pass_by(part.which, part.bodies)
             sent = sum(await asyncio.gather(*(c.deliver(part) for c in self._hub)))
             if not sent and not self._audience.is_there():
                 return  # the last client left before it got these

@@ -69,7 +69,9 @@ class Screening:
         frames = Frames.of([event.payload for event in batch if event.type in FRAME_TYPES], self.stage.places)
         if not frames.payloads:
             return
-        self.stage.board[frames.which] = frames.bodies()
+        bodies = frames.bodies()
+        self.stage.board[frames.which] = bodies
+        self._hub.pass_by(frames.which, bodies)
         sent = await self._relay(frames)
         while not sent and not self._audience.is_there():  # the last client left before it got these
             await self._audience.gathered()

@@ -3,13 +3,14 @@
 place, modify, cancel -> entries of the ledger -> the user's book
 tick                  -> triggers and fills of the orders that wait for these instruments
 the evening           -> open orders end, what is intraday is closed at the last price; until midnight all can see it
-the next day's stage  -> the same for what was opened since, then every book opens anew
+the next day          -> the same for what was opened since, then every book opens anew; it comes with the next day's
+                         stage, and by the clock alone on a tape, which goes on
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager
-from datetime import date, datetime
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from ops.sandbox.accounts.book import Book
 from ops.sandbox.accounts.conversion import conversion
 from ops.sandbox.accounts.fills import Depth, fills, is_stop, triggers
 from ops.sandbox.accounts.floor import Floor
+from ops.sandbox.accounts.hours import MINUTE_NS, Hours
 from ops.sandbox.accounts.ledger import Amended, Entered, Filled, Opening, Placed, Triggered
 from ops.sandbox.accounts.order import (
     BUY,
@@ -45,15 +47,11 @@ from ops.sandbox.accounts.register import Heard, Register
 from ops.sandbox.envelope import Refusal, input_refused
 from ops.sandbox.stage import Stage
 from ops.sandbox.wire import Ints
-from runtime.calendar import IST, IST_NS
 
 OPENING_CASH = Decimal(10_000_000)
 CHANGES_MAX = 25  # of one order, as at Kite
 ORDERS_MAX = 5_000  # of one user in a day, as at Kite
 FIRST_TRADE = 70_000_000  # trades have numbers of eight digits, as at the exchange
-MINUTE_NS = 60 * 10**9
-DAY_NS = 24 * 60 * MINUTE_NS
-EVENING_NS = 10 * MINUTE_NS  # before midnight IST: time for two looks of who looks every five minutes
 
 
 class Desk:
@@ -72,11 +70,10 @@ class Desk:
 
         orders_max: of a user in a day; None for no limit.
         """
-        self._now_ns, self._orders_max = now_ns, orders_max
+        self._now_ns, self._orders_max, self._hours = now_ns, orders_max, Hours(now_ns)
         self._working: dict[int, dict[str, tuple[str, Order]]] = {}  # place -> order_id -> user, order
         self.floor = Floor(stage)
-        self.register = Register(folder, self._today(), heard)
-        self._evening_ns = 0
+        self.register = Register(folder, self._hours.today(), heard)
         self.follow(stage)
 
     def follow(self, stage: Stage) -> None:
@@ -85,7 +82,6 @@ class Desk:
             self._turn(set(stage.places))
             self.floor = Floor(stage)
             self._working = {}
-            self._evening_ns = self._evening()
             for user, book in self.register.books.items():
                 for order in list(book.pending.values()):
                     self._take_up(user, order)
@@ -98,7 +94,7 @@ class Desk:
     @property
     def is_evening(self) -> bool:
         """Tell whether the day is about to end."""
-        return self._evening() - self._now_ns() > DAY_NS - EVENING_NS
+        return self._hours.is_evening
 
     def together(self) -> AbstractContextManager[None]:
         """Write in one go what comes of several requests."""
@@ -112,6 +108,9 @@ class Desk:
 
     def book(self, user: str) -> Book:
         """Give a user's book of today; a new user's opens now."""
+        if self._hours.is_over:
+            with self.together():
+                self._turn(set(self.floor.places))
         book = self.register.book(user)
         if book.day != self.register.day:
             with self.together():
@@ -190,9 +189,14 @@ class Desk:
                 depth = self.floor.depth(self.floor.instruments[place].instrument_token)
                 for user, order in list(self._working[place].values()):
                     self._work(user, order, depth)
-            if self._now_ns() >= self._evening_ns:
-                self._evening_ns += DAY_NS
+            if self._hours.is_over:
+                self._turn(set(self.floor.places))
+            elif self._hours.evening_comes():
                 self._end_day()
+
+    def awaited(self) -> Collection[int]:
+        """Give the places of the instruments that orders wait for."""
+        return self._working.keys()
 
     def _place(self, book: Book, terms: Terms, app: str) -> str:
         now_ns = self._now_ns()
@@ -267,7 +271,8 @@ class Desk:
 
     def _turn(self, listed: set[int]) -> None:
         """Close the day and open the next one, where it has come; listed: the instruments that there are then."""
-        today = self._today()
+        today = self._hours.today()
+        self._hours.begin()
         if today <= self.register.day:
             return
         self._end_day()
@@ -297,11 +302,6 @@ class Desk:
         self.register.write(Filled(book.user, now_ns, order.order_id, self._trade_id(), terms.quantity, price))
         self.register.tell(book.user, order)
 
-    def _evening(self) -> int:
-        """Give when the evening of this day begins, or of the next one where it has begun, in UTC ns."""
-        now_ns = self._now_ns()
-        return now_ns + DAY_NS - (now_ns + IST_NS + EVENING_NS) % DAY_NS
-
     # ---- entries --------------------------------------------------------------------------------------------------
 
     def _enter(self, user: str, order: Order, status: str, now_ns: int, message: str = "") -> None:
@@ -324,9 +324,6 @@ class Desk:
 
     def _trade_id(self) -> str:
         return str(FIRST_TRADE + self.register.number())
-
-    def _today(self) -> date:
-        return datetime.fromtimestamp(self._now_ns() / 1e9, IST).date()
 
 
 def _order_refused(message: str) -> Refusal:

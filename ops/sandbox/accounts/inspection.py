@@ -44,7 +44,11 @@ class Inspection:
         else:
             books, last_price = await asyncio.to_thread(_of_day, self._folder, day), None
         chosen = [book for name, book in books.items() if user in (None, name)]
-        return success([exact.book(book, last_price) for book in chosen])
+        shown = []
+        for book in chosen:
+            shown.append(exact.book(book, last_price))
+            await asyncio.sleep(0)  # each is whole by itself; the market goes on between
+        return success(shown)
 
     async def traders(self, request: web.Request) -> web.StreamResponse:
         """Show the seeded traders."""

@@ -39,11 +39,12 @@ class Trader:
     def __init__(self, user: str, seed: int, desk: Desk) -> None:
         """Wake up; on the same day with other thoughts than before."""
         self.user, self.acts, self.refused = user, 0, 0
+        self._seed = seed
         self._desk = desk
         placed = len(desk.book(user).orders)
         # Nobody's money hangs on these numbers.
         self._random = random.Random(f"{seed}/{user}/{desk.book(user).day}/{placed}")
-        self._watched = self._choose_watched(seed)
+        self._watched = self._choose_watched()
         self._short_of_money = False
 
     def act(self) -> None:
@@ -56,6 +57,7 @@ class Trader:
 
     def _act(self) -> None:
         book, roll = self._desk.book(self.user), self._random.random()
+        self._watched = self._watched or self._choose_watched()  # of a tape nothing has a price at first
         orders = [order for order in book.pending.values() if order.is_working]
         if orders and (roll < CANCELS or len(orders) >= OPEN_ORDERS_MAX):
             self._desk.cancel(self.user, self._random.choice(orders).order_id)
@@ -67,9 +69,9 @@ class Trader:
         elif self._watched:
             self._trade(self._random.choice(self._watched))
 
-    def _choose_watched(self, seed: int) -> list[Instrument]:
+    def _choose_watched(self) -> list[Instrument]:
         """Choose what he deals in for the day, of what one can pay a lot of."""
-        chosen = random.Random(f"{seed}/{self.user}/watched")
+        chosen = random.Random(f"{self._seed}/{self.user}/watched")
         by_exchange: dict[str, list[Instrument]] = {}
         for each in self._desk.floor.instruments:
             if not each.is_index:

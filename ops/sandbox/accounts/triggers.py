@@ -1,7 +1,7 @@
 """All GTTs: takes them, keeps them over night, and places their orders when the market meets their prices."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from decimal import Decimal
 
 import msgspec
@@ -42,6 +42,10 @@ class Triggers:
                 last_price = self._desk.floor.last_price(token)
                 for trigger_id, user in list(self._waiting[place].items()):
                     self._look(user, self.find(user, trigger_id), last_price)
+
+    def awaited(self) -> Collection[int]:
+        """Give the places of the instruments whose price somebody waits for."""
+        return self._waiting.keys()
 
     def all(self, user: str) -> list[Trigger]:
         """Give a user's GTTs of today, and those that still wait."""
