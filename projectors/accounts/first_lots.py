@@ -5,26 +5,26 @@ with what has not come yet (T+1) and what is pledged. Contracts: the quantity ca
 for; Kite tells the values of all buys and of today's, and the difference is the lot's (Kite Connect v3, "Portfolio").
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from projectors.accounts.kite import Row, Sheet
+from projectors.accounts.kite import Row
 from projectors.accounts.reading import Reading
 
 SHARES = ("CNC", "MTF")  # products whose lots lie in the depository overnight: holdings tell of them
 ZERO = Decimal(0)
 
 
-def lots(found: Mapping[str, Sheet]) -> list[dict[str, Any]]:
+def lots(found: Mapping[str, Sequence[Row]]) -> list[dict[str, Any]]:
     """Give the first lots of an account: exchange, tradingsymbol, product, signed quantity, price."""
     shares = [
         _lot(row, row.columns["product"] or "CNC", _owned(row), row.columns["average_price"])
-        for row in found.get("holdings", Sheet()).rows.values()
+        for row in found.get("holdings", ())
     ]
     contracts = [
         _lot(row, row.columns["product"], row.columns["overnight_quantity"], _carried_at(row))
-        for row in found.get("positions", Sheet()).rows.values()
+        for row in found.get("positions", ())
         if row.columns["product"] not in SHARES
     ]
     return [lot for lot in (*shares, *contracts) if lot["quantity"]]

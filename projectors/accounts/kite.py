@@ -8,7 +8,7 @@ A real trade (Kite Connect v3, `GET /trades`), which has no tag, no price but `a
      "tradingsymbol": "SBIN", "transaction_type": "BUY"}
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import date
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -66,16 +66,16 @@ class Unread(NamedTuple):
 
 
 class Sheet(msgspec.Struct):
-    """The rows of one table, by key."""
+    """The rows of one table as they came, by key. unread: those that have no key of their own."""
 
-    rows: dict[str, Row] = {}
+    items: dict[str, Any] = {}
     unread: list[Unread] = []
 
 
-def sheets(kind: Kind, body: bytes, day: date) -> dict[str, Sheet]:
-    """Read an answer; give its sheets by table. day: IST, on which it was given.
+def sheets(kind: Kind, body: bytes) -> dict[str, Sheet]:
+    """Take an answer apart; give its sheets by table, their rows unread.
 
-    Raises BadEvent where it is not an answer of this kind at all; a row that cannot be read is kept in `unread`.
+    Raises BadEvent where it is not an answer of this kind at all.
     """
     try:
         answer = _json.decode(body)
@@ -84,17 +84,17 @@ def sheets(kind: Kind, body: bytes, day: date) -> dict[str, Sheet]:
     data = answer.get("data") if isinstance(answer, dict) else None
     if kind == "positions" and isinstance(data, dict):
         return {
-            "positions": _sheet(_listed(data.get("net"), kind), _position, day),
-            "day_positions": _sheet(_listed(data.get("day"), kind), _position, day),
+            "positions": _sheet("positions", _listed(data.get("net"), kind)),
+            "day_positions": _sheet("day_positions", _listed(data.get("day"), kind)),
         }
     if kind == "margins" and isinstance(data, dict):
-        return {"margins": _sheet([(name, each) for name, each in data.items()], _margin, day)}
-    if kind in _READERS:
-        return {kind: _sheet(_listed(data, kind), _READERS[kind], day)}
+        return {"margins": _sheet("margins", [{"segment": name, "funds": each} for name, each in data.items()])}
+    if kind in ("orders", "trades", "holdings"):
+        return {kind: _sheet(kind, _listed(data, kind))}
     raise BadEvent(f"the {kind} in `data`", f"{type(data).__name__}", "the broker changed its answer")
 
 
-def _listed(data: object, kind: str) -> list[object]:
+def _listed(data: object, kind: str) -> list[Any]:
     if data is None:
         return []
     if not isinstance(data, list):
@@ -102,19 +102,32 @@ def _listed(data: object, kind: str) -> list[object]:
     return data
 
 
-def _sheet(items: list[Any], read: Callable[[Any, date], Row], day: date) -> Sheet:
-    found = Sheet()
+def _sheet(table: str, items: list[Any]) -> Sheet:
+    found, names = Sheet(), KEYS[table]
     for place, item in enumerate(items, 1):
-        try:
-            row = read(item, day)
-        except BadEvent as error:
-            found.unread.append(Unread(place, str(error), item))
-            continue
-        held = found.rows.setdefault(row.key, row)
-        if held.told != row.told:
-            twice = BadEvent("one row of a key", f"another one of {row.key}", REMEDY)
+        key = _key(item, names)
+        if key is None:
+            wanted = BadEvent(f"a row with {', '.join(names)}", repr(item)[:80], REMEDY)
+            found.unread.append(Unread(place, str(wanted), item))
+        elif found.items.setdefault(key, item) != item:
+            twice = BadEvent("one row of a key", f"another one of {key}", REMEDY)
             found.unread.append(Unread(place, str(twice), item))
     return found
+
+
+def _key(item: object, names: tuple[str, ...]) -> str | None:
+    if not isinstance(item, dict):
+        return None
+    parts = [item.get(name) for name in names]
+    if any(part is None or part == "" for part in parts):
+        return None
+    joined = " ".join(map(str, parts))
+    return joined.replace(" ", ":", 1) if names[:2] == ("exchange", "tradingsymbol") else joined
+
+
+def read(table: str, key: str, item: object, day: date) -> Row:
+    """Read a row of a table. day: IST, on which the answer was given. Raises BadEvent where it cannot be read."""
+    return _READERS[table](item, day)._replace(key=key)
 
 
 def _order(raw: object, day: date) -> Row:
@@ -143,7 +156,7 @@ def _order(raw: object, day: date) -> Row:
         "updated_at": max((at for at in (told_at, exchange_at, updated_at) if at), default=None),
         "exchange_at": exchange_at,
     }
-    return _made(order_id, own_day, columns, row)
+    return _made(own_day, columns, row)
 
 
 def _trade(raw: object, day: date) -> Row:
@@ -167,7 +180,7 @@ def _trade(raw: object, day: date) -> Row:
         "quantity": _traded(row),
         "price": row.needed_number("average_price"),
     }
-    return _made(f"{exchange} {order_id} {trade_id}", at.astimezone(IST).date(), columns, row)
+    return _made(at.astimezone(IST).date(), columns, row)
 
 
 def _traded(row: Reading) -> Decimal:
@@ -194,7 +207,7 @@ def _position(raw: object, _: date) -> Row:
         **{name: row.number(name) for name in ("realised", "unrealised", "buy_quantity", "buy_value")},
         **{name: row.number(name) for name in ("sell_quantity", "sell_value")},
     }
-    return _made(f"{exchange}:{symbol} {product}", None, columns, row, MOVING_PRICES)
+    return _made(None, columns, row, MOVING_PRICES)
 
 
 def _holding(raw: object, _: date) -> Row:
@@ -213,21 +226,20 @@ def _holding(raw: object, _: date) -> Row:
         "t1_quantity": row.amount("t1_quantity"),
         **{name: row.number(name) for name in numbers},
     }
-    return _made(f"{exchange}:{symbol}", None, columns, row, MOVING_PRICES)
+    return _made(None, columns, row, MOVING_PRICES)
 
 
-def _margin(item: tuple[str, object], _: date) -> Row:
-    segment, raw = item
-    row = Reading(raw)
+def _margin(item: dict[str, Any], _: date) -> Row:
+    row = Reading(item["funds"])
     columns: Columns = {
-        "segment": segment,
+        "segment": item["segment"],
         "enabled": row.raw.get("enabled") if isinstance(row.raw.get("enabled"), bool) else None,
         "net": row.number("net"),
         "available": row.fields("available"),
         "utilised": row.fields("utilised"),
     }
     row.used.add("enabled")
-    made = _made(segment, None, columns, row, MOVING_FUNDS)
+    made = _made(None, columns, row, MOVING_FUNDS)
     still = {
         name: {each: value for each, value in columns[name].items() if each not in MOVING_FUNDS}
         for name in ("available", "utilised")
@@ -242,18 +254,24 @@ def _side(row: Reading) -> str:
     return side
 
 
-def _made(key: str, day: date | None, columns: Columns, row: Reading, moving: frozenset[str] = frozenset()) -> Row:
+def _made(day: date | None, columns: Columns, row: Reading, moving: frozenset[str] = frozenset()) -> Row:
     told = {**row.rest(), **columns}
-    return Row(key, day, columns, {name: told[name] for name in told if name not in moving}, dict(row.raw))
+    return Row("", day, columns, {name: told[name] for name in told if name not in moving}, dict(row.raw))
 
 
-def unread_rows(found: dict[str, Sheet]) -> Iterator[Unread]:
-    """Give the rows of all sheets that could not be read, each with a place of its own."""
-    place = 0
-    for sheet in found.values():
-        for each in sheet.unread:
-            place += 1
-            yield each._replace(place=place)
-
-
-_READERS: dict[str, Callable[[Any, date], Row]] = {"orders": _order, "trades": _trade, "holdings": _holding}
+KEYS: dict[str, tuple[str, ...]] = {
+    "orders": ("order_id",),
+    "trades": ("exchange", "order_id", "trade_id"),
+    "positions": ("exchange", "tradingsymbol", "product"),
+    "day_positions": ("exchange", "tradingsymbol", "product"),
+    "holdings": ("exchange", "tradingsymbol"),
+    "margins": ("segment",),
+}
+_READERS: dict[str, Callable[[Any, date], Row]] = {
+    "orders": _order,
+    "trades": _trade,
+    "positions": _position,
+    "day_positions": _position,
+    "holdings": _holding,
+    "margins": _margin,
+}

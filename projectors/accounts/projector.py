@@ -5,6 +5,7 @@ A late, repeated or reordered answer changes nothing that is newer: of it only o
 knew. One that is unchanged writes no row but when it was asked.
 
     Snapshot  -> its body, or that of the one before -> sheets -> changes -> rows of what stands now, history, changes
+                 (`taking`)
     Forwarded -> what the user decided (`decisions`)
     at the end of a batch, for what it touched -> whose it is (`attributing`) -> books (`folding`) -> costs (`charging`)
 
@@ -14,32 +15,25 @@ A row that cannot be read is kept aside whole (`parked_events`), the others are 
 the projection, and says so: this is money.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Sequence
 from typing import Any
-
-import msgspec
 
 from events.accounts import STREAM, Forwarded, Known, Snapshot, SnapshotPart, SyncRun, TariffSet
 from events.event import Recorded
 from events.messages import unpack
-from projectors.accounts import decisions, first_lots, kite
+from projectors.accounts import decisions
 from projectors.accounts.attributing import Attributing
-from projectors.accounts.bodies import unpacked
-from projectors.accounts.changes import Change, changes
 from projectors.accounts.charging import charge
 from projectors.accounts.folding import Folding
-from projectors.accounts.kite import Row, Sheet
-from projectors.accounts.touched import Line, Touched
+from projectors.accounts.kite import Unread
+from projectors.accounts.taking import Answer, instant, take, text
+from projectors.accounts.touched import Touched
 from projectors.projector import Projection
-from runtime.calendar import IST
 from runtime.errors import BadEvent
 from sql.store import Rows
 
 NAME = "accounts"
 READ_EVENTS_MAX = 64  # in one transaction: a whole day of a busy account is 5 MB of rows
-CHANGES_MAX = 2**20  # of one event: its number times this, and the place in it, is a change's cursor
-CLEARED = ("positions", "day_positions", "holdings", "margins")  # tables that hold what stands now, and no more
 
 Told = Known | Snapshot | SyncRun | Forwarded | TariffSet
 PLAIN: dict[str, type[Known] | type[SyncRun] | type[Forwarded] | type[TariffSet]] = {
@@ -48,8 +42,6 @@ PLAIN: dict[str, type[Known] | type[SyncRun] | type[Forwarded] | type[TariffSet]
     "account.forwarded.v1": Forwarded,
     "tariff.set.v1": TariffSet,
 }
-
-_json = msgspec.json.Encoder(decimal_format="number")
 
 
 class AccountProjector:
@@ -108,7 +100,8 @@ class AccountProjector:
                 case TariffSet():
                     await decisions.set_tariff(rows, touched, event, n)
                 case Snapshot():
-                    await self._take(rows, touched, n, event, body)
+                    unread = await take(rows, touched, Answer.of(n, event), body)
+                    await self._park(rows, n, event, unread)
         attributing = await Attributing.begin(rows, touched)
         await attributing.run()
         await Folding(rows, touched, attributing).run()
@@ -121,114 +114,25 @@ class AccountProjector:
             "account": run.account,
             "run": run.run,
             "trigger": run.trigger,
-            "started_at": _instant(run.started_ns),
-            "finished_at": _instant(run.finished_ns),
+            "started_at": instant(run.started_ns),
+            "finished_at": instant(run.finished_ns),
             "kinds": list(run.kinds),
-            "counts": _text({kind: pulled.rows for kind, pulled in run.kinds.items() if pulled.ok}),
+            "counts": text({kind: pulled.rows for kind, pulled in run.kinds.items() if pulled.ok}),
             "outcome": run.outcome,
             "success": run.outcome == "ok",
             "error": run.error or None,
-            "results": _text(run.kinds),
-            "asked": _text(run.asked),
+            "results": text(run.kinds),
+            "asked": text(run.asked),
         }
         await rows.run("keep_run", ended)
         await rows.run("end_run", ended)
 
-    async def _take(self, rows: Rows, touched: Touched, n: int, snapshot: Snapshot, packed: bytes) -> None:
-        """Take an answer in: all of it where it is the newest, else what nobody knew."""
-        account, kind = snapshot.account, snapshot.kind
-        told = {"account": account, "kind": kind, "broker": snapshot.broker, "n": n, "sha256": snapshot.sha256}
-        told |= {"asked_ns": snapshot.asked_ns, "asked_at": _instant(snapshot.asked_ns)}
-        told |= {"answered_at": _instant(snapshot.answered_ns), "observed_at": _instant(snapshot.answered_ns)}
-        held = next(iter(await rows.run("last_snapshot", told)), None)
-        newest = held is None or snapshot.asked_ns > held["asked_ns"]
-        if not packed:
-            if held is None or held["sha256"] != snapshot.sha256:
-                await self._park(rows, n, [(0, _no_body(snapshot), snapshot)], snapshot)
-            elif newest:
-                await rows.run("repeat_snapshot", told)
-            return
-        day = _instant(snapshot.answered_ns).astimezone(IST).date()
-        found = kite.sheets(kind, unpacked(snapshot, packed), day)
-        before = self._before(held, snapshot)
-        await rows.run("meet_account", told)
-        cursor = n * CHANGES_MAX
-        for table, sheet in found.items():
-            apart = list(changes(before.get(table, Sheet()).rows, sheet.rows, day)) if newest else []
-            await self._keep(rows, touched, table, sheet, apart, {**told, "newest": newest})
-            if apart and table != "day_positions":
-                assert len(apart) < CHANGES_MAX, "an answer of a million rows"
-                listed = [{"cursor": cursor + place, **each._asdict()} for place, each in enumerate(apart)]
-                await rows.run("add_changes", {**told, "rows": _text(listed)})
-        if newest:
-            await self._learn(rows, touched, found, {**told, "day": day, "first": held is None})
-        known = [each.raw for each in kite.unread_rows(before)]
-        unread = [each for each in kite.unread_rows(found) if each.raw not in known]
-        await self._park(rows, n, unread, snapshot)
-        if newest:
-            count = sum(len(sheet.rows) for sheet in found.values())
-            await rows.run("keep_snapshot", {**told, "rows": count, "body": packed})
-
-    def _before(self, held: Mapping[str, Any] | None, snapshot: Snapshot) -> dict[str, Sheet]:
-        """Read the answer that this one is compared with."""
-        if held is None:
-            return {}
-        day = held["answered_at"].astimezone(IST).date()
-        body = unpacked(msgspec.structs.replace(snapshot, sha256=held["sha256"]), bytes(held["body"]))
-        return kite.sheets(snapshot.kind, body, day)
-
-    async def _learn(self, rows: Rows, touched: Touched, found: Mapping[str, Sheet], told: Mapping[str, Any]) -> None:
-        """Take from positions and holdings what books need: multipliers, and what was there before the first fill."""
-        listed = [row.columns for sheet in found.values() for row in sheet.rows.values() if "multiplier" in row.columns]
-        if listed:
-            for each in await rows.run("learn_multipliers", {"rows": _text(listed)}):
-                for row in await rows.run("lines_of_symbol", each):
-                    touched.line(row["account_id"], Line(row["exchange"], row["tradingsymbol"], row["product"]))
-                for row in await rows.run("days_of_symbol", each):
-                    touched.day(row["account_id"], row["day"])
-        if told["first"] and (lots := first_lots.lots(found)):
-            await rows.run("open_lots", {**told, "rows": _text(lots)})
-            touched.openings.add(told["account"])
-            for lot in lots:
-                touched.line(told["account"], Line(lot["exchange"], lot["tradingsymbol"], lot["product"]))
-        if "positions" in found:
-            touched.accounts.add(told["account"])
-
-    async def _keep(
-        self,
-        rows: Rows,
-        touched: Touched,
-        table: str,
-        sheet: Sheet,
-        apart: Sequence[Change],
-        told: Mapping[str, Any],
-    ) -> None:
-        if table in CLEARED:
-            if told["newest"]:
-                await rows.run(f"clear_{table}", told)
-                await rows.run(f"keep_{table}", {**told, "rows": _listed(sheet.rows.values())})
-            return
-        moved = {each.key for each in apart if each.after is not None}
-        kept = [row for key, row in sheet.rows.items() if key in moved or not told["newest"]]
-        for row in kept:
-            touched.order(told["account"], row.columns["order_id"])
-        if kept:
-            (count,) = await rows.run(f"keep_{table}", {**told, "rows": _listed(kept)})
-            if count["added"]:
-                await rows.run("count_rows", {**told, "orders": 0, "trades": 0, table: count["added"]})
-        if table == "orders" and moved:
-            await rows.run("keep_history", {**told, "rows": _listed(kept)})
-        if gone := [each.before for each in apart if each.after is None]:
-            day = told["observed_at"].astimezone(IST).date()
-            await rows.run(f"miss_{table}", {**told, "rows": _text([{**row, "day": day} for row in gone if row])})
-
-    async def _park(self, rows: Rows, n: int, unread: Sequence[tuple[int, str, object]], snapshot: Snapshot) -> None:
+    async def _park(self, rows: Rows, n: int, snapshot: Snapshot, unread: Sequence[Unread]) -> None:
         """Keep rows aside that cannot be read, whole."""
-        at = _instant(snapshot.answered_ns)
-        shared = {"projector": NAME, "stream": self._stream, "n": n, "packets": 1, "at": at}
-        for place, error, raw in unread:
-            what = f"{snapshot.kind} of {snapshot.account}: {error}"
-            await rows.run("park_event", {**shared, "part": place, "error": what, "payload": _json.encode(raw)})
+        shared = {"projector": NAME, "stream": self._stream, "n": n, "packets": 1, "at": instant(snapshot.answered_ns)}
+        for part, (place, error, raw) in enumerate(unread, 1):
+            what = f"row {place} of the {snapshot.kind} of {snapshot.account}: {error}"
+            await rows.run("park_event", {**shared, "part": part, "error": what, "payload": text(raw).encode()})
 
     def committed(self) -> None:
         """Forget what is in the tables."""
@@ -237,25 +141,6 @@ class AccountProjector:
 
 def _told(known: Known) -> dict[str, Any]:
     return {name: getattr(known, name) for name in ("account", "broker", "user", "name", "active")}
-
-
-def _no_body(snapshot: Snapshot) -> str:
-    return (
-        f"wanted the body {snapshot.sha256[:12]} before an answer that is the same; found another one; "
-        f"the next whole answer mends it: bahi sync sends one a day"
-    )
-
-
-def _listed(found: Iterable[Row]) -> str:
-    return _text([{**row.columns, "day": row.day, "raw": row.raw} for row in found])
-
-
-def _text(value: object) -> str:
-    return _json.encode(value).decode()
-
-
-def _instant(ns: int) -> datetime:
-    return datetime.fromtimestamp(ns // 1000 / 1e6, UTC)
 
 
 TABLES = (

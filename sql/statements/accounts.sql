@@ -179,3 +179,15 @@ delete from margins where account_id = %(account)s
 insert into account_changes (cursor, account_id, kind, key, change, before, after, observed_at)
 select cursor, %(account)s, %(kind)s, key, change, before, after, %(observed_at)s
 from jsonb_to_recordset(%(rows)s::jsonb) as told (cursor bigint, key text, change text, before jsonb, after jsonb)
+
+-- touch_positions: the net positions of an account stand as they stood
+update positions set synced_at = %(observed_at)s where account_id = %(account)s
+
+-- touch_day_positions: the trades of today of an account stand as they stood
+update day_positions set synced_at = %(observed_at)s where account_id = %(account)s
+
+-- touch_holdings: the shares of an account stand as they stood
+update holdings set synced_at = %(observed_at)s where account_id = %(account)s
+
+-- touch_margins: the funds of an account stand as they stood
+update margins set synced_at = %(observed_at)s where account_id = %(account)s

@@ -1,0 +1,177 @@
+"""Takes one answer of a broker into the tables: what stands now, what was ever said, what changed, what books need."""
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, date, datetime
+from typing import Any
+
+import msgspec
+
+from events.accounts import Snapshot
+from projectors.accounts import first_lots, kite
+from projectors.accounts.bodies import unpacked
+from projectors.accounts.changes import Difference, difference
+from projectors.accounts.kite import Row, Sheet, Unread
+from projectors.accounts.touched import Line, Touched
+from runtime.calendar import IST
+from runtime.errors import BadEvent
+from sql.store import Rows
+
+CHANGES_MAX = 2**20  # of one event: its number times this, and the place in it, is a change's cursor
+STANDING = ("positions", "day_positions", "holdings", "margins")  # tables that hold what stands now, and no more
+UNTOLD = ("day_positions",)  # another view of what `positions` says: a change of it is none of its own
+
+_json = msgspec.json.Encoder(decimal_format="number")
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """A snapshot with its place in the log. told: what its statements are given."""
+
+    n: int
+    snapshot: Snapshot
+    told: dict[str, Any]
+
+    @classmethod
+    def of(cls, n: int, snapshot: Snapshot) -> "Answer":
+        """Make the parameters of its statements."""
+        told = {"account": snapshot.account, "kind": snapshot.kind, "broker": snapshot.broker, "n": n}
+        told |= {"sha256": snapshot.sha256, "asked_ns": snapshot.asked_ns, "asked_at": instant(snapshot.asked_ns)}
+        told |= {"answered_at": instant(snapshot.answered_ns), "observed_at": instant(snapshot.answered_ns)}
+        return cls(n, snapshot, told)
+
+    @property
+    def day(self) -> date:
+        """Give the IST day on which it was given."""
+        return instant(self.snapshot.answered_ns).astimezone(IST).date()
+
+
+async def take(rows: Rows, touched: Touched, answer: Answer, packed: bytes) -> list[Unread]:
+    """Take an answer in: all of it where it is the newest, else only what nobody knew.
+
+    packed: its body, empty where it is the one before. Give the rows that cannot be read, but for those that came so
+    before. Raises BadEvent for what is no answer.
+    """
+    snapshot, told = answer.snapshot, answer.told
+    held = next(iter(await rows.run("last_snapshot", told)), None)
+    newest = held is None or snapshot.asked_ns > held["asked_ns"]
+    if not packed:
+        return await _repeat(rows, answer, held, newest=newest)
+    await rows.run("meet_account", told)
+    found = kite.sheets(snapshot.kind, unpacked(snapshot, packed))
+    before, before_day = _before(answer, held) if newest else ({}, answer.day)
+    unread, cursor = list[Unread](), answer.n * CHANGES_MAX
+    for table, sheet in found.items():
+        old = before.get(table, Sheet())
+        apart = difference(table, old.items, sheet.items, (before_day, answer.day))
+        if not newest:
+            apart.changes, apart.gone = [], []
+        await _keep(rows, touched, answer, table, sheet, apart, newest=newest)
+        if apart.changes and table not in UNTOLD:
+            assert len(apart.changes) < CHANGES_MAX, "an answer of a million rows"
+            listed = [{"cursor": cursor + place, **each._asdict()} for place, each in enumerate(apart.changes)]
+            await rows.run("add_changes", {**told, "rows": text(listed)})
+        known = [each.raw for each in old.unread]
+        unread += [*apart.unread, *(each for each in sheet.unread if each.raw not in known)]
+    if newest:
+        await _open_lots(rows, touched, answer, found, first=held is None)
+        count = sum(len(sheet.items) for sheet in found.values())
+        await rows.run("keep_snapshot", {**told, "rows": count, "body": packed})
+    return unread
+
+
+async def _repeat(rows: Rows, answer: Answer, held: Mapping[str, Any] | None, *, newest: bool) -> list[Unread]:
+    """Take an answer that was the same as the one before."""
+    if held is None or held["sha256"] != answer.snapshot.sha256:
+        wanted = f"the body {answer.snapshot.sha256[:12]} before an answer that is the same"
+        error = BadEvent(wanted, "another one", "nothing is to be done: the next whole answer, one a day, mends it")
+        return [Unread(1, str(error), answer.snapshot)]
+    if newest:
+        await rows.run("repeat_snapshot", answer.told)
+        kind = answer.snapshot.kind
+        for table in ("positions", "day_positions") if kind == "positions" else (kind,):
+            if table in STANDING:
+                await rows.run(f"touch_{table}", answer.told)
+    return []
+
+
+def _before(answer: Answer, held: Mapping[str, Any] | None) -> tuple[dict[str, Sheet], date]:
+    """Give the answer that this one is compared with, and its IST day."""
+    if held is None:
+        return {}, answer.day
+    body = unpacked(msgspec.structs.replace(answer.snapshot, sha256=held["sha256"]), bytes(held["body"]))
+    return kite.sheets(answer.snapshot.kind, body), held["answered_at"].astimezone(IST).date()
+
+
+async def _keep(
+    rows: Rows, touched: Touched, answer: Answer, table: str, sheet: Sheet, apart: Difference, *, newest: bool
+) -> None:
+    told = {**answer.told, "newest": newest}
+    if table in STANDING:
+        if newest:
+            standing = _readable(table, sheet, answer.day)
+            await rows.run(f"clear_{table}", told)
+            await rows.run(f"keep_{table}", {**told, "rows": _listed(standing)})
+            await _learn_multipliers(rows, touched, standing)
+            touched.accounts.add(answer.snapshot.account)
+        return
+    changed = {each.key for each in apart.changes}
+    kept = [row for key, row in apart.rows.items() if key in changed or not newest]
+    for row in kept:
+        touched.order(answer.snapshot.account, row.columns["order_id"])
+    if kept:
+        (count,) = await rows.run(f"keep_{table}", {**told, "rows": _listed(kept)})
+        if count["added"]:
+            await rows.run("count_rows", {**told, "orders": 0, "trades": 0, table: count["added"]})
+    if table == "orders" and kept and newest:
+        await rows.run("keep_history", {**told, "rows": _listed(kept)})
+    if apart.gone:
+        await rows.run(f"miss_{table}", {**told, "rows": _listed(apart.gone)})
+
+
+def _readable(table: str, sheet: Sheet, day: date) -> list[Row]:
+    found = []
+    for key, item in sheet.items.items():
+        try:
+            found.append(kite.read(table, key, item, day))
+        except BadEvent:  # kept aside when it came so for the first time
+            continue
+    return found
+
+
+async def _learn_multipliers(rows: Rows, touched: Touched, standing: Iterable[Row]) -> None:
+    listed = [row.columns for row in standing if "multiplier" in row.columns]
+    if not listed:
+        return
+    for each in await rows.run("learn_multipliers", {"rows": text(listed)}):
+        for row in await rows.run("lines_of_symbol", each):
+            touched.line(row["account_id"], Line(row["exchange"], row["tradingsymbol"], row["product"]))
+        for row in await rows.run("days_of_symbol", each):
+            touched.day(row["account_id"], row["day"])
+
+
+async def _open_lots(rows: Rows, touched: Touched, answer: Answer, found: Mapping[str, Sheet], *, first: bool) -> None:
+    """Take what was there before the first fill that is known."""
+    tables = [table for table in ("positions", "holdings") if table in found]
+    if not first or not tables:
+        return
+    lots = first_lots.lots({table: _readable(table, found[table], answer.day) for table in tables})
+    if not lots:
+        return
+    account = answer.snapshot.account
+    await rows.run("open_lots", {**answer.told, "day": answer.day, "rows": text(lots)})
+    touched.openings.add(account)
+    for lot in lots:
+        touched.line(account, Line(lot["exchange"], lot["tradingsymbol"], lot["product"]))
+
+
+def _listed(found: Iterable[Row]) -> str:
+    return text([{**row.columns, "day": row.day, "raw": row.raw} for row in found])
+
+
+def text(value: object) -> str:
+    """Give a value as JSON, its numbers with all their digits."""
+    return _json.encode(value).decode()
+
+
+def instant(ns: int) -> datetime:
+    """Give a moment as PostgreSQL keeps it: aware, UTC, in whole microseconds."""
+    return datetime.fromtimestamp(ns // 1000 / 1e6, UTC)
