@@ -41,7 +41,10 @@ class Told(msgspec.Struct, frozen=True):
 
 
 class Kept(requests.State, kw_only=True):
-    """All of it. set: accounts by the API. users: the sandbox's, its own first. logins: the day (ISO) of the last."""
+    """All of it. set: accounts by the API. users: the sandbox's, its own first. logins: the day (ISO) of the last.
+
+    tariffs: by broker, which shipped table of charges is in the log.
+    """
 
     set: dict[str, AccountSet] = {}
     told: dict[str, Told] = {}
@@ -49,3 +52,4 @@ class Kept(requests.State, kw_only=True):
     users: list[str] = []
     logins: dict[str, str] = {}
     waiting: list[Waiting] = []
+    tariffs: dict[str, str] = {}

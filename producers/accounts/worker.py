@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from events.accounts import AccountSet, OrderUpdated, PullAccounts
+from events.accounts import AccountSet, OrderUpdated, PullAccounts, TariffSet
 from events.messages import pack
 from events.reader import Reader
 from events.writer import Writer
@@ -35,6 +35,7 @@ from runtime.errors import BadInput, TokenRefused, Unreachable
 from runtime.lifecycle import Stop
 from runtime.log import get
 from runtime.settings import Settings
+from runtime.tariffs import shipped
 
 LOOK_SECONDS = 0.5  # how often requests, files, vault and schedule are looked at
 KEPT_FILE = "sync-accounts.json"  # beside the spools
@@ -93,14 +94,24 @@ class Worker:
                     self.roll.put(message)
                 case _:
                     events.append(pack(forwarded(request), self._clock.now_ns()))
-        known = self.roll.news()
-        events += [pack(each, self._clock.now_ns()) for each in known]
+        known, tariffs = self.roll.news(), self._tariffs()
+        events += [pack(each, self._clock.now_ns()) for each in (*known, *tariffs)]
         if events:
             await self._writer.append(events)
             self._kept.told.update({each.account: Told.of(each) for each in known})
+            self._kept.tariffs.update({each.broker: each.sha256 for each in tariffs})
         self._stand()
         if events or moved:
             await self._keep()
+
+    def _tariffs(self) -> list[TariffSet]:
+        """Give the shipped table of charges for each broker that has not this one yet: tables follow from the log alone."""
+        found, brokers = shipped(), {account.broker for account in self.roll.accounts.values()}
+        return [
+            TariffSet(broker=broker, text=found.text, sha256=found.sha256, shipped=True)
+            for broker in sorted(brokers)
+            if self._kept.tariffs.get(broker) != found.sha256
+        ]
 
     def _update(self, broker: str, user: str) -> None:
         for account in self.roll.of_user(broker, user):

@@ -17,12 +17,14 @@ from events.accounts import (
     RuleSet,
     StrategySet,
     SyncRun,
+    TariffSet,
 )
 from events.event import Event
-from events.messages import Subscribe
+from events.messages import Subscribe, unpack
 from producers.accounts.kept import Kept
 from producers.accounts.worker import KEPT_FILE
 from runtime.settings import Settings
+from runtime.tariffs import shipped
 from runtime.vault import Vault
 from tests.exchange import call
 from tests.patience import PATIENCE_SECONDS
@@ -70,6 +72,15 @@ async def test_what_has_not_changed_is_recorded_without_its_body_and_again_after
             again = (await until_runs(watcher, number + 1, whole))[-1]
     assert again.trigger == "start"
     assert not again.kinds["orders"].unchanged
+
+
+async def test_the_shipped_table_of_charges_lies_in_the_log_once(settings: Settings, watcher: Watcher) -> None:
+    async with market(settings):
+        for runs in (1, 2):
+            async with syncing(settings):
+                await until_runs(watcher, runs)
+    tariffs = [each for each in await watcher.all(STREAM) if each.type == "tariff.set.v1"]
+    assert [unpack(each, TariffSet).sha256 for each in tariffs] == [shipped().sha256]
 
 
 async def test_the_sandboxs_traders_are_accounts_each_with_a_book_of_its_own(
