@@ -105,7 +105,7 @@ class Worker:
             await self._keep()
 
     def _tariffs(self) -> list[TariffSet]:
-        """Give the shipped table of charges for each broker that has not this one yet: tables follow from the log alone."""
+        """Give the shipped table of charges for each broker that has not this one yet."""
         found, brokers = shipped(), {account.broker for account in self.roll.accounts.values()}
         return [
             TariffSet(broker=broker, text=found.text, sha256=found.sha256, shipped=True)
