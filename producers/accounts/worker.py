@@ -53,6 +53,7 @@ class Worker:
         self._settings, self._where, self._writer, self._clock = settings, where, writer, clock
         self._path: Path = settings.bahi_data_dir / "spool" / KEPT_FILE
         self._kept = requests.load(self._path, Kept)
+        self._keeping = asyncio.Lock()
         self.roll = Roll(settings, self._kept)
         self._inbox = Inbox(reader, self._kept)
         self._puller, self._snapshots, self._timetable = puller, Snapshots(), Timetable(settings)
@@ -202,10 +203,14 @@ class Worker:
         await self._keep()
 
     async def _keep(self) -> None:
-        """Keep what was done; where the disk is full, some of it is done once more after a restart."""
-        try:
-            await asyncio.to_thread(requests.keep, self._path, self._kept)
-        except Unreachable as error:
-            self._complaints.say("accounts.state_not_kept", wanted=error.wanted, found=error.found)
-        else:
-            self._complaints.heal("accounts.state_not_kept")
+        """Keep what was done; where the disk is full, some of it is done once more after a restart.
+
+        Runs end side by side: one writes the file at a time.
+        """
+        async with self._keeping:
+            try:
+                await asyncio.to_thread(requests.keep, self._path, self._kept)
+            except Unreachable as error:
+                self._complaints.say("accounts.state_not_kept", wanted=error.wanted, found=error.found)
+            else:
+                self._complaints.heal("accounts.state_not_kept")

@@ -86,12 +86,13 @@ async def test_the_shipped_table_of_charges_lies_in_the_log_once(settings: Setti
 async def test_the_sandboxs_traders_are_accounts_each_with_a_book_of_its_own(
     settings: Settings, watcher: Watcher
 ) -> None:
-    async with market(settings, traders=2), syncing(settings):
-        runs = await until_runs(watcher, 3, whole)
+    traders = [f"TR{number:04}" for number in range(1, 13)]  # all log in and keep what they did at once
+    async with market(settings, traders=len(traders)), syncing(settings):
+        runs = await until_runs(watcher, 1 + len(traders), whole)
         names = await known(watcher)
-    assert {run.account for run in runs} == {OWN, "TR0001", "TR0002"}
-    assert {each.user for each in names.values()} == set(names) == {OWN, "TR0001", "TR0002"}
-    assert all(Vault(settings.bahi_data_dir).get(f"accounts/{name}/access_token") for name in ("TR0001", "TR0002"))
+    assert {run.account for run in runs} == {OWN, *traders}
+    assert {each.user for each in names.values()} == set(names) == {OWN, *traders}
+    assert all(Vault(settings.bahi_data_dir).get(f"accounts/{name}/access_token") for name in traders)
 
 
 async def test_what_a_user_asks_for_is_pulled_and_the_run_says_what_it_answers(
