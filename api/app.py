@@ -10,10 +10,11 @@ from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
 
 from api import answers, candles, health, instruments, latest, page, parked, session, status
-from api.accounts import roster, runs, standing, trading
+from api.accounts import changes, roster, runs, standing, trading
 from api.accounts.known import Answers
+from api.accounts.socket import AccountSocket
 from api.digits import ExactResponse, NumberSchema
-from api.door import Door
+from api.door import ACCOUNTS_PATH, SOCKET_PATH, Door, Socket
 from api.parked import Finder
 from api.parts import Parts
 from api.socket import TickSocket
@@ -22,6 +23,8 @@ BODY_BYTES_MAX = 1024 * 1024  # 9,000 instruments by symbol are 250 KB
 
 ROUTES = [
     candles.list_candles,
+    changes.list_changes,
+    changes.stream_changes,
     health.health,
     health.read_metrics,
     health.ready,
@@ -62,7 +65,8 @@ ROUTES = [
 REPLAY_ROUTES = [health.health, latest.latest_of_many, latest.latest_of_one, session.make_ticket]
 
 DESCRIPTION = """The HTTP interface of Bahi. Errors are `{"detail": ...}` with the status that fits; lists are paged by
-`cursor` and `next`; times are ISO 8601 with offset. `WS /api/ws/ticks` streams live ticks: see docs/api.md."""
+`cursor` and `next`; times are ISO 8601 with offset. `WS /api/ws/ticks` streams live ticks, `WS /api/ws/accounts` what
+changes in the accounts: see docs/api.md."""
 
 
 def create_app(parts: Parts, routes: Sequence[HTTPRouteHandler] = ROUTES) -> Door:
@@ -71,6 +75,7 @@ def create_app(parts: Parts, routes: Sequence[HTTPRouteHandler] = ROUTES) -> Doo
         "answers": Answers(parts.tables, parts.clock, parts.pulls),
         "codes": parts.codes,
         "data_dir": parts.settings.bahi_data_dir,
+        "following": parts.following,
         "finder": Finder(parts.make_reader),
         "keys": parts.keys,
         "live": parts.live,
@@ -90,8 +95,10 @@ def create_app(parts: Parts, routes: Sequence[HTTPRouteHandler] = ROUTES) -> Doo
         request_max_body_size=BODY_BYTES_MAX,
         logging_config=None,
     )
-    tick_socket = TickSocket(parts.live, parts.make_reader, parts.closing)
-    return Door(parts.settings, parts.keys, parts.tickets, parts.live.prices, inside, tick_socket)
+    sockets: dict[str, Socket] = {SOCKET_PATH: TickSocket(parts.live, parts.make_reader, parts.closing)}
+    if routes is ROUTES:
+        sockets[ACCOUNTS_PATH] = AccountSocket(parts.following, parts.tables)
+    return Door(parts.settings, parts.keys, parts.tickets, parts.live.prices, inside, sockets)
 
 
 def _always(part: object) -> Provide:

@@ -7,13 +7,16 @@
     open     OPEN_PATHS and the page's files: nothing of the user's data is behind them
 
 Answers get the security headers. Two things are served from here, below the framework: the latest price of one
-instrument (it costs less than the framework's own work) and the tick socket (whose `send` must not be wrapped).
+instrument (it costs less than the framework's own work) and the websockets (whose `send` must not be wrapped).
 """
 
+import asyncio
 import ipaddress
 import socket
+from collections.abc import Mapping
 from http.cookies import CookieError, SimpleCookie
 from time import perf_counter
+from typing import Protocol
 from urllib.parse import parse_qs, urlsplit
 
 import msgspec
@@ -22,7 +25,6 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.keys import Keys
 from api.prices import Prices
-from api.socket import TickSocket
 from api.tickets import Tickets
 from runtime import metrics
 from runtime.log import get
@@ -30,6 +32,8 @@ from runtime.settings import Settings
 
 SESSION_COOKIE = "bahi_session"
 SOCKET_PATH = "/api/ws/ticks"
+ACCOUNTS_PATH = "/api/ws/accounts"
+STREAM_MEDIA_TYPE = b"text/event-stream"
 LATEST_PATH = "/api/latest/"
 FILES_PATH = "/web/"
 OPEN_PATHS = frozenset({"/", "/health", "/ready", "/favicon.ico"})
@@ -64,6 +68,16 @@ class Refusal(msgspec.Struct, frozen=True):
     detail: str
 
 
+class Socket(Protocol):
+    """A websocket's endpoint."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send, /) -> None:
+        """Serve one connection that was let in."""
+
+    async def drained(self, seconds: float) -> None:
+        """Wait until all connections have ended, at most `seconds`."""
+
+
 WHO = Refusal(401, "wanted the API key as `Authorization: Bearer KEY`, or a session of the page; found neither")
 CROSS_SITE = Refusal(403, "wanted a request from a page of this host; found one from another origin")
 
@@ -72,14 +86,20 @@ class Door:
     """The outermost ASGI application."""
 
     def __init__(  # the door is where all of these meet
-        self, settings: Settings, keys: Keys, tickets: Tickets, prices: Prices, inside: ASGIApp, tick_socket: TickSocket
+        self,
+        settings: Settings,
+        keys: Keys,
+        tickets: Tickets,
+        prices: Prices,
+        inside: ASGIApp,
+        sockets: Mapping[str, Socket],
     ) -> None:
         """Take who opens, what is answered here, and what lies behind."""
         self.inside = inside
         self._keys = keys
         self._tickets = tickets
         self._prices = prices
-        self.tick_socket = tick_socket
+        self._sockets = sockets
         self._names = LOCAL_NAMES | {settings.api_host.lower(), socket.gethostname().lower(), *settings.api_names}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -91,7 +111,7 @@ class Door:
         if refusal is not None:
             await _refuse(scope, receive, send, refusal)
         elif scope["type"] == ScopeType.WEBSOCKET:
-            await self.tick_socket(scope, receive, send)
+            await self._sockets[scope["path"]](scope, receive, send)
         elif not await self._answer_latest(scope, send):
             await self._answer_inside(scope, receive, send)
 
@@ -120,11 +140,14 @@ class Door:
             return None
         return None if self._has_session(headers.get(b"cookie", b"")) else WHO
 
-    @staticmethod
-    def _unknown_socket(scope: Scope) -> Refusal | None:
-        if scope["type"] != ScopeType.WEBSOCKET or scope["path"] == SOCKET_PATH:
+    async def drained(self, seconds: float) -> None:
+        """Wait until all websockets have ended, at most `seconds`."""
+        await asyncio.gather(*(each.drained(seconds) for each in self._sockets.values()))
+
+    def _unknown_socket(self, scope: Scope) -> Refusal | None:
+        if scope["type"] != ScopeType.WEBSOCKET or scope["path"] in self._sockets:
             return None
-        return Refusal(404, f"wanted the websocket {SOCKET_PATH}; found {scope['path'][:100]!r}")
+        return Refusal(404, f"wanted a websocket of {', '.join(self._sockets)}; found {scope['path'][:100]!r}")
 
     def _knows(self, host: str) -> bool:
         try:
@@ -158,16 +181,19 @@ class Door:
 
     async def _answer_inside(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let the framework answer; add the security headers, and count."""
-        began, status = perf_counter(), 500
+        began, status, is_stream = perf_counter(), 500, False
 
         async def outward(message: Message) -> None:
-            nonlocal status
+            nonlocal status, is_stream
             if message["type"] == "http.response.start":
                 status = message["status"]
+                is_stream = any(value.startswith(STREAM_MEDIA_TYPE) for _, value in message["headers"])
                 message["headers"] = [*message["headers"], *HEADERS]
             await send(message)
 
         await self.inside(scope, receive, outward)
+        if is_stream:
+            return  # its end says when a client had enough, not how long an answer takes
         route = str(scope.get("path_template", "none"))
         method = str(scope.get("method", ""))
         metrics.API_SECONDS.labels(method, route, str(status)).observe(perf_counter() - began)

@@ -4,6 +4,8 @@ import asyncio
 
 import msgspec
 
+from api.accounts.difference import Differences
+from api.accounts.following import Following
 from api.accounts.pulls import Pulls
 from api.keys import Keys
 from api.live import Live
@@ -40,6 +42,7 @@ class Parts(msgspec.Struct, frozen=True):
     watch: Watch
     observer: Observer
     page: Page
+    following: Following
     pulls: Pulls
     closing: asyncio.Event
 
@@ -68,6 +71,7 @@ def make(settings: Settings, log: Log, clock: Clock | None = None) -> Parts:
         watch=Watch(settings, clock, live, tables, requests, log, Archive.at(settings)),
         observer=Observer(settings, clock, tables, log, Archive.at(settings)),
         page=Page(),
+        following=Following(Differences(tables), closing),
         pulls=Pulls(tables, requests, clock, closing),
         closing=closing,
     )

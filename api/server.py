@@ -67,6 +67,7 @@ async def serve(parts: Parts, stop: asyncio.Event) -> None:
     """Run the parts and the server over them until the stop."""
     async with asyncio.TaskGroup() as tasks:
         behind = [
+            tasks.create_task(parts.following.run()),
             tasks.create_task(parts.live.run()),
             tasks.create_task(parts.observer.run()),
             tasks.create_task(seed(parts.tables, parts.live.prices)),
@@ -87,7 +88,7 @@ async def listen(door: Door, parts: Parts, stop: asyncio.Event) -> None:
     try:
         await _first_of(serving, stop)
         parts.closing.set()
-        await door.tick_socket.drained(CLOSE_SECONDS_MAX)
+        await door.drained(CLOSE_SECONDS_MAX)
         server.stop()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(asyncio.shield(serving), STOP_SECONDS_MAX)

@@ -339,6 +339,14 @@ LIVE_SKIPPED = counter(
     "bahi_live_skipped_total",
     "Ticks that a slow client was told to have missed; its network or its code is too slow",
 )
+ACCOUNT_CLIENTS = gauge(
+    "bahi_account_clients",
+    "Open live connections that follow what changes in the accounts",
+)
+ACCOUNT_CHANGES = counter(
+    "bahi_account_changes_sent_total",
+    "Changes in the accounts sent to live clients",
+)
 
 # --- Supervisor
 SUPERVISOR_RESTARTS = counter(

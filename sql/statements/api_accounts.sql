@@ -172,3 +172,18 @@ where (%(account)s::text is null or account_id = %(account)s)
   and (%(before_n)s::bigint is null or n < %(before_n)s)
 order by n desc
 limit %(limit)s
+
+-- changes_standing: how far the changes go: behind all events that are committed, and the newest change
+select (coalesce((select n from projection_checkpoints where projector = 'accounts' and stream = 'accounts'), 0) + 1)
+           * %(per_event)s::bigint - 1 as "end",
+       coalesce((select cursor from account_changes order by cursor desc limit 1), 0) as last
+
+-- api_changes: changes of all accounts behind a place
+select cursor, account_id, kind, key, change, before, after, observed_at from account_changes
+where cursor > %(after)s and (%(kinds)s::text[] is null or kind = any (%(kinds)s))
+order by cursor limit %(limit)s
+
+-- api_changes_of_account: changes of one account behind a place
+select cursor, account_id, kind, key, change, before, after, observed_at from account_changes
+where account_id = %(account)s and cursor > %(after)s and (%(kinds)s::text[] is null or kind = any (%(kinds)s))
+order by cursor limit %(limit)s

@@ -15,6 +15,7 @@ from runtime import settings as settings_module
 from runtime.settings import Settings
 from tests import servers
 from tests.api_server import Api, feeding, full_frame, serving
+from tests.loops import ask
 from tests.patience import PATIENCE_SECONDS
 from tests.small_disk import filled, small_disk
 
@@ -190,3 +191,30 @@ async def test_with_a_full_disk_at_the_start_everything_but_requests_is_there(se
                 await until_ready(api)
                 async with api.client.post("/api/instruments/sync") as answer:
                     assert answer.status == 202
+
+
+async def test_with_postgresql_away_live_changes_wait_and_go_on(away: Away) -> None:
+    async with serving(away.settings) as api, api.client.ws_connect("/api/ws/accounts") as socket:
+
+        async def heard() -> dict[str, object]:
+            return dict(await asyncio.wait_for(socket.receive_json(), PATIENCE_SECONDS))
+
+        await until_ready(api)
+        await socket.send_json({"action": "subscribe"})
+        assert (await heard())["type"] == "subscribed"
+        away.stop("postgres")
+        told = await heard()
+        assert (told["type"], "PostgreSQL" in str(told["detail"])) == ("waiting", True)
+        await api.get("/changes", status=503)
+        await api.get("/accounts", status=503)
+        away.start("postgres")
+        assert away.settings.database_url is not None
+        await ask(
+            away.settings.database_url,
+            "insert into account_changes values (7 << 20, 'main', 'trades', '1', 'added', null, '{}', now())",
+        )
+        told = await heard()
+        assert (told["type"], [each["key"] for each in msgspec.convert(told["changes"], list[dict[str, object]])]) == (
+            "changes",
+            ["1"],
+        )
