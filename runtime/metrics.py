@@ -2,14 +2,15 @@
 
 Code sets these objects and no others; dashboards use only these names. A new metric is declared here, in the
 section of the part that sets it, with a sentence that says what to conclude from it. The label `process` is
-added when the processes' metrics are merged.
+added when the processes' metrics are merged. Those of the trading accounts stand in `runtime/account_metrics.py`.
 """
 
 from prometheus_client import ProcessCollector
 
+from runtime import account_metrics
 from runtime.registry import CATALOGUE, REGISTRY, collect, counter, gauge, histogram, publish
 
-__all__ = ["CATALOGUE", "REGISTRY", "collect", "publish"]
+__all__ = ["CATALOGUE", "REGISTRY", "account_metrics", "collect", "publish"]
 
 # The targets are a p99 of 10 ms and a p99.9 of 25 ms from append to commit, so the buckets are narrow around both.
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0)
@@ -184,42 +185,6 @@ SYNC_RUNS = counter(
     "outcome",
 )
 
-# --- Accounts, by the poller: their names are older than the others'
-TRADE_SYNC_SECONDS = histogram(
-    "trade_sync_duration_seconds",
-    "Time for one run over one account, waits for the rate budget included, by outcome (ok, partial, failed, refused)",
-    "account_id",
-    "status",
-    buckets=(0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0),
-)
-TRADE_SYNC_TRADES = gauge(
-    "trade_sync_trades_count",
-    "Trades of the day in the account's last answer; back to 0 overnight",
-    "account_id",
-)
-TRADE_SYNC_ORDERS = gauge(
-    "trade_sync_orders_count",
-    "Orders of the day in the account's last answer; back to 0 overnight",
-    "account_id",
-)
-TRADE_SYNC_ERRORS = counter(
-    "trade_sync_errors_total",
-    "Kinds that a run could not fetch, by what went wrong (refused, throttled, network, timeout, server, cut, "
-    "unreadable, input)",
-    "account_id",
-    "error_type",
-)
-TRADE_SYNC_REFUSED = gauge(
-    "trade_sync_token_refused",
-    "1 while the account's token is refused or missing: `bahi login` for this account",
-    "account_id",
-)
-TRADE_SYNC_LAST_SUCCESS = gauge(
-    "trade_sync_last_success_timestamp_seconds",
-    "When the account was last pulled whole; old in market hours, its tables are old",
-    "account_id",
-)
-
 # --- Seen from outside: by the API, of everybody else, so that no alarm dies with what it watches
 SERVER_UP = gauge(
     "bahi_server_up",
@@ -339,15 +304,6 @@ LIVE_SKIPPED = counter(
     "bahi_live_skipped_total",
     "Ticks that a slow client was told to have missed; its network or its code is too slow",
 )
-ACCOUNT_CLIENTS = gauge(
-    "bahi_account_clients",
-    "Open live connections that follow what changes in the accounts",
-)
-ACCOUNT_CHANGES = counter(
-    "bahi_account_changes_sent_total",
-    "Changes in the accounts sent to live clients",
-)
-
 # --- Supervisor
 SUPERVISOR_RESTARTS = counter(
     "bahi_supervisor_restarts_total",

@@ -16,7 +16,7 @@ import msgspec
 
 from api.accounts.difference import Change, Differences, Wish, to_word
 from api.digits import encoder
-from runtime import metrics
+from runtime import account_metrics
 from runtime.errors import Unreachable
 from runtime.waiting import Backoff
 
@@ -99,7 +99,7 @@ class Following:
 
     def _count(self, more: int) -> None:
         self._clients += more
-        metrics.ACCOUNT_CLIENTS.set(self._clients)
+        account_metrics.ACCOUNT_CLIENTS.set(self._clients)
         if self._clients:
             self._somebody.set()
         else:
@@ -121,7 +121,7 @@ class Following:
             place = found.place
             if found.changes:
                 word = to_word(place)
-                metrics.ACCOUNT_CHANGES.inc(len(found.changes))
+                account_metrics.ACCOUNT_CHANGES.inc(len(found.changes))
                 yield Message("changes", encoder.encode(Told(word, found.changes)).decode(), word)
             while not found.more and self._last <= place and not await self._wait(quiet_seconds, self._grown):
                 yield None

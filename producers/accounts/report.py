@@ -1,9 +1,7 @@
 """What became of a run, for people: a log line, and the metrics of the account."""
 
 from producers.accounts.pull import Run
-from runtime.clock import NS_PER_SECOND
-from runtime.log import get
-from runtime.metrics import (
+from runtime.account_metrics import (
     TRADE_SYNC_ERRORS,
     TRADE_SYNC_LAST_SUCCESS,
     TRADE_SYNC_ORDERS,
@@ -11,6 +9,8 @@ from runtime.metrics import (
     TRADE_SYNC_SECONDS,
     TRADE_SYNC_TRADES,
 )
+from runtime.clock import NS_PER_SECOND
+from runtime.log import get
 
 _log = get("accounts")
 

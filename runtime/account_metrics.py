@@ -1,0 +1,49 @@
+"""The part of the catalogue that tells of the trading accounts: pulls, what is known of them, who follows them."""
+
+from runtime.registry import counter, gauge, histogram
+
+# --- The poller: these names are older than Bahi's
+TRADE_SYNC_SECONDS = histogram(
+    "trade_sync_duration_seconds",
+    "Time for one run over one account, waits for the rate budget included, by outcome (ok, partial, failed, refused)",
+    "account_id",
+    "status",
+    buckets=(0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0),
+)
+TRADE_SYNC_TRADES = gauge(
+    "trade_sync_trades_count",
+    "Trades of the day in the account's last answer; back to 0 overnight",
+    "account_id",
+)
+TRADE_SYNC_ORDERS = gauge(
+    "trade_sync_orders_count",
+    "Orders of the day in the account's last answer; back to 0 overnight",
+    "account_id",
+)
+TRADE_SYNC_ERRORS = counter(
+    "trade_sync_errors_total",
+    "Kinds that a run could not fetch, by what went wrong (refused, throttled, network, timeout, server, cut, "
+    "unreadable, input)",
+    "account_id",
+    "error_type",
+)
+TRADE_SYNC_REFUSED = gauge(
+    "trade_sync_token_refused",
+    "1 while the account's token is refused or missing: `bahi login` for this account",
+    "account_id",
+)
+TRADE_SYNC_LAST_SUCCESS = gauge(
+    "trade_sync_last_success_timestamp_seconds",
+    "When the account was last pulled whole; old in market hours, its tables are old",
+    "account_id",
+)
+
+# --- Live clients
+ACCOUNT_CLIENTS = gauge(
+    "bahi_account_clients",
+    "Open live connections that follow what changes in the accounts",
+)
+ACCOUNT_CHANGES = counter(
+    "bahi_account_changes_sent_total",
+    "Changes in the accounts sent to live clients",
+)
