@@ -10,7 +10,8 @@ A token never stands in an argument unless the user puts it there: `--token -` a
 from collections.abc import Callable
 from urllib.parse import parse_qs, urlsplit
 
-from producers.accounts.account import NAME, NAME_WANTED, secret_name
+from producers.accounts.account import NAME, NAME_WANTED, Account, address_of, api_secret_of, secret_name
+from producers.accounts.file import AccountsFile
 from producers.kite.address import SANDBOX, SANDBOX_SECRET, address
 from producers.kite.rest import Rest
 from runtime import layout
@@ -37,12 +38,12 @@ def log_in(settings: Settings, broker: str, account: str | None, token: str | No
     name = secret_name(account, "access_token") if account else f"{broker}/access_token"
     layout.prepare(settings.bahi_data_dir)  # a vault of another version is not written
     if token is None:
-        token = _fetched(settings, broker, ask)
+        token = _fetched(settings, broker, account, ask)
     return Vault(settings.bahi_data_dir).put(name, _checked(token))
 
 
-def _fetched(settings: Settings, broker: str, ask: Ask) -> str:
-    """Get a token from the broker."""
+def _fetched(settings: Settings, broker: str, name: str | None, ask: Ask) -> str:
+    """Get a token from the broker: of one account with its own app, or of the settings'."""
     if broker not in (SANDBOX, "kite"):
         raise SettingError(
             f"a login to {broker}", "this version does not speak to it", f"bahi login {broker} --token TOKEN keeps one"
@@ -51,17 +52,28 @@ def _fetched(settings: Settings, broker: str, ask: Ask) -> str:
         raise SettingError(
             "BROKER=kite for a login to Kite", f"BROKER={','.join(settings.broker)}", "set BROKER=kite, or use --token"
         )
-    rest = Rest(address(settings, broker))
+    account = _account(settings, broker, name) if name else Account(account=broker, broker=broker, own=True)
+    rest = Rest(address_of(account, address(settings, broker), settings.bahi_data_dir))
     if broker == SANDBOX:
-        return rest.log_in(rest.sandbox_request_token(), SANDBOX_SECRET)
-    if not settings.kite_api_secret:
+        return rest.log_in(rest.sandbox_request_token(account.user), SANDBOX_SECRET)
+    secret = api_secret_of(account, settings)
+    if not secret:
         raise SettingError(
-            "KITE_API_SECRET, to exchange what the login gives",
+            "KITE_API_SECRET, or this account's api_secret, to exchange what the login gives",
             "it is not set",
-            "set it in .env, or give an access token with --token",
+            "set it, or give an access token with --token",
         )
     typed = ask(f"Log in here:\n\n    {rest.login_url()}\n\nand paste the address that you were sent to after it")
-    return rest.log_in(request_token(typed), settings.kite_api_secret)
+    return rest.log_in(request_token(typed), secret)
+
+
+def _account(settings: Settings, broker: str, name: str) -> Account:
+    """Give the account as ACCOUNTS_FILE has it; one that is not in it has its secrets in the vault."""
+    listed = AccountsFile(settings, settings.accounts_file).read() if settings.accounts_file else []
+    for account in listed:
+        if account.account == name:
+            return account
+    return Account(account=name, broker=broker, user=name if broker == SANDBOX else "")
 
 
 def request_token(typed: str) -> str:

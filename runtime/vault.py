@@ -28,6 +28,11 @@ NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*){0,
 OWNER_ONLY = 0o600
 
 
+def customer_secret(broker: str, user: str) -> str:
+    """Give the name under which the secret of a broker's customer's app lies: who checks a signature knows no more."""
+    return f"customers/{broker}/{user}/api_secret"
+
+
 class _Sealed(msgspec.Struct, frozen=True):
     version: int
     key: str

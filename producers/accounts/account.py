@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgspec
 
-from producers.kite.address import Address, Tokens
+from producers.kite.address import SANDBOX, SANDBOX_SECRET, Address, Tokens
 from runtime.clock import Clock
 from runtime.errors import SettingError
 from runtime.settings import Settings
@@ -46,6 +46,16 @@ def address_of(account: Account, where: Address, data_dir: Path) -> Address:
     held = Vault(data_dir).get(secret_name(account.account, "api_key"))
     api_key = account.api_key or (held[0] if held else where.api_key)
     return msgspec.structs.replace(where, api_key=api_key)
+
+
+def api_secret_of(account: Account, settings: Settings) -> str:
+    """Give the secret of this account's app, empty where nobody told it. Blocks on the disk."""
+    held = Vault(settings.bahi_data_dir).get(secret_name(account.account, "api_secret"))
+    if account.api_secret or held:
+        return account.api_secret or (held[0] if held else "")
+    if account.broker == SANDBOX:
+        return SANDBOX_SECRET
+    return settings.kite_api_secret or ""
 
 
 def tokens_of(account: Account, settings: Settings, clock: Clock) -> Tokens:

@@ -9,13 +9,14 @@ import asyncio
 import hashlib
 
 from events.accounts import KINDS, Kind, Trigger
-from producers.accounts.account import Account, address_of, tokens_of
+from producers.accounts.account import Account, address_of, api_secret_of, tokens_of
 from producers.accounts.kept import Waiting
 from producers.accounts.pull import Asked
 from producers.accounts.schedule import Begun, Moment, Timetable
 from producers.kite.address import REFUSED_SECONDS, Address
 from runtime.clock import Clock
 from runtime.settings import Settings
+from runtime.vault import Vault, customer_secret
 
 UPDATE_SECONDS = 1.0  # an order that fills in parts says so several times within this; the pull after it shows them all
 UPDATED: tuple[Kind, ...] = ("orders", "trades", "positions")  # what an order's update can change at once
@@ -45,6 +46,13 @@ class Standing:
         token = self._tokens.current()
         where = address_of(self.account, self._where, self._settings.bahi_data_dir)
         return where, token, hashlib.sha256(token.encode()).hexdigest()
+
+    def share_secret(self, user: str) -> None:
+        """Let the API find the secret of this customer's app, which signs postbacks. Blocks on the disk."""
+        vault, name = Vault(self._settings.bahi_data_dir), customer_secret(self.account.broker, user)
+        secret, held = api_secret_of(self.account, self._settings), vault.get(name)
+        if secret and (held is None or held[0] != secret):
+            vault.put(name, secret)
 
     def refused(self, token: str | None = None) -> None:
         """Note that there is no token, or that this one was refused."""

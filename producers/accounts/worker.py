@@ -10,7 +10,6 @@ A kill loses the runs on their way: the next start pulls all accounts at once.
 """
 
 import asyncio
-from pathlib import Path
 
 import msgspec
 
@@ -18,9 +17,8 @@ from events.accounts import AccountSet, OrderUpdated, PullAccounts, TariffSet
 from events.messages import pack
 from events.reader import Reader
 from events.writer import Writer
-from producers import requests
 from producers.accounts.inbox import Inbox, forwarded
-from producers.accounts.kept import Kept, Told, Verified, Waiting
+from producers.accounts.kept import KEPT_FILE, KeptFile, Told, Verified, Waiting
 from producers.accounts.pull import Asked, Puller, Run
 from producers.accounts.report import report
 from producers.accounts.roll import Roll
@@ -38,7 +36,6 @@ from runtime.settings import Settings
 from runtime.tariffs import shipped
 
 LOOK_SECONDS = 0.5  # how often requests, files, vault and schedule are looked at
-KEPT_FILE = "sync-accounts.json"  # beside the spools
 
 _log = get("accounts")
 
@@ -51,9 +48,8 @@ class Worker:
     ) -> None:
         """Take the writer of `accounts`; it runs elsewhere. Raises SettingError for a wrong ACCOUNTS_FILE."""
         self._settings, self._where, self._writer, self._clock = settings, where, writer, clock
-        self._path: Path = settings.bahi_data_dir / "spool" / KEPT_FILE
-        self._kept = requests.load(self._path, Kept)
-        self._keeping = asyncio.Lock()
+        self._file = KeptFile(settings.bahi_data_dir / "spool" / KEPT_FILE)
+        self._kept = self._file.kept
         self.roll = Roll(settings, self._kept)
         self._inbox = Inbox(reader, self._kept)
         self._puller, self._snapshots, self._timetable = puller, Snapshots(), Timetable(settings)
@@ -103,7 +99,7 @@ class Worker:
             self._kept.tariffs.update({each.broker: each.sha256 for each in tariffs})
         self._stand()
         if events or moved:
-            await self._keep()
+            await self._file.keep()
 
     def _tariffs(self) -> list[TariffSet]:
         """Give the shipped table of charges for each broker that has not this one yet."""
@@ -156,7 +152,7 @@ class Worker:
         """Fetch what is asked for, with a token that is this customer's."""
         try:
             if standing.account.broker == SANDBOX and await self._sandbox.log_in(standing.account):
-                await self._keep()
+                await self._file.keep()
             where, token, sha256 = await asyncio.to_thread(standing.credentials)
             await self._verify(standing, where, token, sha256, urgent=asked.urgent)
         except (TokenRefused, Unreachable, BadInput) as error:
@@ -187,8 +183,16 @@ class Worker:
             raise TokenRefused(
                 f"a token of {wanted} for the account {account.account}", f"one of {user}", "log in as the right user"
             )
+        for other in self.roll.of_user(account.broker, user):
+            if other.account != account.account:
+                standing.refused(token)
+                found = f"a token of {user}, whom the account {other.account} has"
+                raise TokenRefused(
+                    f"one account for each customer, in {account.account}", found, "take one of them out"
+                )
         self._kept.verified[account.account] = Verified(user, sha256)
-        await self._keep()
+        await asyncio.to_thread(standing.share_secret, user)
+        await self._file.keep()
 
     async def _answered(self, asked: Asked) -> None:
         """Take this account off the requests that its run has answered."""
@@ -200,17 +204,4 @@ class Worker:
             if accounts:
                 left.append(msgspec.structs.replace(each, accounts=accounts))
         self._kept.waiting = left
-        await self._keep()
-
-    async def _keep(self) -> None:
-        """Keep what was done; where the disk is full, some of it is done once more after a restart.
-
-        Runs end side by side: one writes the file at a time.
-        """
-        async with self._keeping:
-            try:
-                await asyncio.to_thread(requests.keep, self._path, self._kept)
-            except Unreachable as error:
-                self._complaints.say("accounts.state_not_kept", wanted=error.wanted, found=error.found)
-            else:
-                self._complaints.heal("accounts.state_not_kept")
+        await self._file.keep()

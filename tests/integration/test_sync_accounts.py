@@ -21,8 +21,7 @@ from events.accounts import (
 )
 from events.event import Event
 from events.messages import Subscribe, unpack
-from producers.accounts.kept import Kept
-from producers.accounts.worker import KEPT_FILE
+from producers.accounts.kept import KEPT_FILE, Kept
 from runtime.settings import Settings
 from runtime.tariffs import shipped
 from runtime.vault import Vault

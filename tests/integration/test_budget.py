@@ -1,0 +1,85 @@
+"""The rate budget: never more than it allows, over all processes; the urgent first; a share of it without Redis."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+from events.budget import SHARES, SLACK, Budget, Rate
+from runtime.clock import SystemClock
+from tests.patience import PATIENCE_SECONDS
+from tests.ports import free_port
+
+RATE = Rate("test", calls=4, seconds=0.2)
+WINDOW_SECONDS = RATE.seconds * SLACK
+
+
+@contextlib.asynccontextmanager
+async def budgets(redis_url: str, number: int = 1) -> AsyncIterator[list[Budget]]:
+    """Give the budgets of so many processes."""
+    made = [Budget(redis_url, RATE, SystemClock()) for _ in range(number)]
+    try:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            yield made
+    finally:
+        for budget in made:
+            await budget.close()
+
+
+async def seconds_for(turns: int, *chosen: Budget) -> float:
+    """Take so many turns, all at once; give how long it took."""
+    began = SystemClock().monotonic()
+    await asyncio.gather(*(chosen[number % len(chosen)].turn("key") for number in range(turns)))
+    return SystemClock().monotonic() - began
+
+
+async def test_two_processes_have_one_budget(redis_url: str) -> None:
+    async with budgets(redis_url, 2) as both:
+        assert await seconds_for(RATE.calls * 3 + 1, *both) >= 3 * WINDOW_SECONDS
+
+
+async def test_each_key_has_its_own(redis_url: str) -> None:
+    async with budgets(redis_url) as (budget,):
+        turns = [budget.turn(str(key)) for key in range(50) for _ in range(RATE.calls)]
+        done, waiting = await asyncio.wait([asyncio.ensure_future(turn) for turn in turns], timeout=PATIENCE_SECONDS)
+    assert (len(done), len(waiting)) == (50 * RATE.calls, 0)
+
+
+async def test_the_urgent_goes_before_those_who_wait(redis_url: str) -> None:
+    order: list[str] = []
+
+    async def take(budget: Budget, name: str, *, urgent: bool = False) -> None:
+        await budget.turn("key", urgent=urgent)
+        order.append(name)
+
+    async with budgets(redis_url) as (budget,):
+        for _ in range(RATE.calls):
+            await budget.turn("key")
+        waiting = [asyncio.ensure_future(take(budget, name)) for name in ("first", "second")]
+        await asyncio.wait(waiting, timeout=0)
+        await asyncio.gather(*waiting, take(budget, "urgent", urgent=True))
+    assert order == ["urgent", "first", "second"]
+
+
+async def test_who_gives_up_leaves_his_place_to_the_next(redis_url: str) -> None:
+    async with budgets(redis_url) as (budget,):
+        for _ in range(RATE.calls):
+            await budget.turn("key")
+        gone = [asyncio.ensure_future(budget.turn("key")) for _ in range(100)]
+        await asyncio.wait(gone, timeout=0)
+        for each in gone:
+            each.cancel()
+        await budget.turn("key")
+        assert all(each.cancelled() for each in gone)
+
+
+async def test_without_redis_each_process_keeps_to_its_share() -> None:
+    async with budgets(f"redis://127.0.0.1:{free_port()}/0") as (budget,):
+        assert await seconds_for(RATE.calls // SHARES * 3 + 1, budget) >= 3 * WINDOW_SECONDS
+
+
+async def test_bookings_far_ahead_are_those_of_a_clock_that_was_set_back(redis_url: str) -> None:
+    async with budgets(redis_url) as (budget,):
+        script, place = budget._book, budget._place("key")  # the script itself: nobody else books so far ahead
+        assert await script(place, 1, 50_000_000, 1 << 50) == 0
+        assert 49_000_000 < await script(place, 1, 50_000_000, 1 << 50) <= 50_000_000
+        assert await script(place, 1, 50_000_000, 1_000_000) == 0, "it is forgotten"
