@@ -1,15 +1,16 @@
-"""`bahi status` for eyes: what is wrong first, then feeds, streams, projectors, servers and processes."""
+"""`bahi status` for eyes: what is wrong first, then feeds, accounts, streams, projectors, servers and processes."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ops.doctor import access, machine, projections, servers
+from ops.doctor import access, accounts, machine, projections, servers
 from ops.doctor.finding import Finding, State
 from ops.doctor.log import stores
+from ops.facts.accounts import AccountFacts
 from ops.facts.gather import Facts
 from ops.facts.streams import FeedFacts, StreamFacts
 
@@ -17,6 +18,7 @@ LAG_SECONDS_FINE = 5.0  # invariant 8
 MIB = 1024 * 1024
 MINUTE_SECONDS = 60
 NONE = "-"
+ACCOUNTS_MAX = 20  # shown; hundreds would push everything else off the screen
 
 
 def troubles(facts: Facts) -> list[Finding]:
@@ -31,6 +33,7 @@ def troubles(facts: Facts) -> list[Finding]:
         *projections.tables(facts),
         *access.watched(facts),
         *access.feeds(facts),
+        *accounts.accounts(facts),
         *_lagging(facts),
     ]
     return [finding for finding in found if finding.state is State.WRONG]
@@ -51,8 +54,8 @@ def shown(facts: Facts) -> RenderableType:
         for each in troubles(facts)
         for part in (Text(f"! {each.check}: {each.found}", "bold red"), Text(f"  do: {each.remedy}", "red"))
     ]
-    parts: list[RenderableType] = [*wrong, _head(facts), _feeds(facts.feeds), _streams(facts.streams)]
-    return Group(*parts, _projectors(facts.streams), _servers(facts), _processes(facts))
+    parts: list[RenderableType] = [*wrong, _head(facts), _feeds(facts.feeds), *_accounts(facts.accounts)]
+    return Group(*parts, _streams(facts.streams), _projectors(facts.streams), _servers(facts), _processes(facts))
 
 
 def _head(facts: Facts) -> Text:
@@ -88,6 +91,38 @@ def _state(feed: FeedFacts) -> Text:
     if feed.state == "closed":
         return Text(feed.down or feed.state)
     return Text(feed.state, "green" if feed.state == "connected" else "bold red")
+
+
+def _accounts(accounts: Sequence[AccountFacts]) -> Iterator[RenderableType]:
+    """Lay the accounts out, those that are not well first; nothing where there is none."""
+    if not accounts:
+        return
+    table = _table("account", "state", "of", "asked", "orders", "trades", "failures")
+    for each in sorted(accounts, key=_well)[:ACCOUNTS_MAX]:
+        table.add_row(
+            each.account_id,
+            _account_state(each),
+            each.broker,
+            NONE if each.age_seconds is None else f"{_seconds(each.age_seconds)} ago",
+            f"{each.orders:,}",
+            f"{each.trades:,}",
+            f"{each.failures:,}",
+        )
+    yield table
+    if len(accounts) > ACCOUNTS_MAX:
+        yield Text(f"and {len(accounts) - ACCOUNTS_MAX:,} more accounts", "dim")
+
+
+def _well(account: AccountFacts) -> tuple[bool, bool, str]:
+    return not account.active, account.status == "ok" and not account.stale, account.account_id
+
+
+def _account_state(account: AccountFacts) -> Text:
+    if not account.active:
+        return Text("not pulled any more", "dim")
+    if account.status == "ok":
+        return Text("stale", "bold red") if account.stale else Text("ok", "green")
+    return Text(account.status or "never pulled", "bold red" if account.status else "")
 
 
 def _streams(streams: Iterable[StreamFacts]) -> Table:

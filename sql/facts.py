@@ -1,18 +1,21 @@
 """What kind of database the tables are in, and how they stand, for those who look after it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, LiteralString
 
 import msgspec
 
-from sql import migrate
+from sql import accounts, migrate
+from sql.accounts import AccountHealth
 from sql.pool import Connection, connect, flavour, reaching
 from sql.rebuilds import left_of
 from sql.statements import statements
 
 REBUILDS_SINCE = 5  # the migration that knows versions of tables
 DECISIONS_SINCE = 10  # the migration that knows decisions about parked events
+ACCOUNTS_SINCE = 13  # the migration that knows the trading accounts
+ACCOUNTS_MAX = 1000  # of the accounts that are looked at; who has more reads GET /accounts
 
 
 class Pair(msgspec.Struct, frozen=True):
@@ -70,7 +73,7 @@ class DatabaseFacts(msgspec.Struct, frozen=True):
     """A database as it is. migrated: the number of the last file that ran, None in an empty one; wanted: the newest.
 
     versions: of each projector, by which its tables were made. unlisted: of the watchlist, what the broker's list of
-    instruments does not have.
+    instruments does not have. accounts: the trading accounts by name.
     """
 
     version: int
@@ -87,6 +90,7 @@ class DatabaseFacts(msgspec.Struct, frozen=True):
     versions: dict[str, int] = {}
     rebuilds: list[Rebuilding] = []
     unlisted: list[str] = []
+    accounts: list[AccountHealth] = []
 
 
 async def look(database_url: str, gaps_since: datetime, broker: str, watchlist: Sequence[str]) -> DatabaseFacts:
@@ -138,7 +142,15 @@ async def _look(connection: Connection, gaps_since: datetime) -> DatabaseFacts:
         else [],
         open_gaps=msgspec.convert(await _rows(connection, "open_gaps"), list[OpenGap]),
         recent_gaps=recent["gaps"],
+        accounts=await _accounts(connection) if last["number"] >= ACCOUNTS_SINCE else [],
     )
+
+
+async def _accounts(connection: Connection) -> list[AccountHealth]:
+    async def ask(statement: LiteralString, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
+        return await _rows(connection, statement, dict(parameters))
+
+    return await accounts.health(ask, limit=ACCOUNTS_MAX)
 
 
 async def _rebuilds(connection: Connection) -> list[Rebuilding]:

@@ -1,9 +1,9 @@
-"""All checks, in the order in which trouble spreads: machine, settings, servers, log, projections, feeds."""
+"""All checks, in the order in which trouble spreads: machine, settings, servers, log, projections, feeds, accounts."""
 
 import asyncio
 import time
 
-from ops.doctor import access, log, machine, projections, servers
+from ops.doctor import access, accounts, log, machine, projections, servers
 from ops.doctor.finding import Finding, State
 from ops.facts.gather import Facts, gather
 from runtime.clock import SystemClock
@@ -34,6 +34,7 @@ async def examine(settings: Settings) -> list[Finding]:
         *projections.parked(facts),
         *access.watched(facts),
         *access.feeds(facts),
+        *accounts.accounts(facts),
         await access.ports(facts, settings),
     ]
 

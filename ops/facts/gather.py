@@ -13,6 +13,7 @@ from events.archive import Archive
 from events.redis_facts import RedisFacts
 from events.redis_log import RedisLog
 from ops.embedded import discover
+from ops.facts.accounts import AccountFacts, facts_of
 from ops.facts.processes import Process, processes
 from ops.facts.streams import FeedFacts, ProjectorFacts, Stores, StreamFacts
 from runtime.calendar import IST
@@ -67,6 +68,7 @@ class Facts(msgspec.Struct):
     database: DatabaseServer
     feeds: list[FeedFacts] = []
     streams: list[StreamFacts] = []
+    accounts: list[AccountFacts] = []
     trouble: list[str] = []
 
     def runs(self, kind: str) -> bool:
@@ -100,6 +102,9 @@ async def gather(settings: Settings, clock: Clock) -> Facts:
     try:
         marks = await _marks(facts, log) if log else {}  # before the checkpoints, which they follow
         facts.database = await _database(ready, now_ns)
+        if facts.database.facts:
+            facts.accounts = facts_of(facts.database.facts.accounts, settings, now_ns)
+            facts.database.facts = msgspec.structs.replace(facts.database.facts, accounts=[])  # each is told once
         await _look(facts, settings, log, marks)
     finally:
         if log:
