@@ -157,12 +157,18 @@ class Stack:
 
     def misbehave(self, fault: str, **options: object) -> None:
         """Let the sandbox play a fault."""
+        self.ask_sandbox("/sandbox/faults", {"fault": fault, **options})
+
+    def ask_sandbox(self, path: str, body: object = None) -> Any:
+        """Ask the sandbox's own endpoints, by POST where there is a body; return the data of its answer."""
         port = int((self.data_dir / "sandbox" / "port").read_text("ascii"))
-        body = json.dumps({"fault": fault, **options}).encode()
-        request = urllib.request.Request(f"http://127.0.0.1:{port}/sandbox/faults", body, method="POST")
-        request.add_header("content-type", "application/json")
+        request = urllib.request.Request(f"http://127.0.0.1:{port}{path}")
+        if body is not None:
+            request.data = json.dumps(body).encode()
+            request.add_header("content-type", "application/json")
         with urllib.request.urlopen(request, timeout=PATIENCE_SECONDS) as answer:
             assert answer.status == 200
+            return json.load(answer)["data"]
 
     def query(self, statement: str, *parameters: object) -> list[tuple[Any, ...]]:
         """Ask the tables."""

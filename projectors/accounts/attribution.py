@@ -5,7 +5,7 @@ What counts first is what says most exactly what it means:
     1. by hand, for this trade        rule of kind `trade`   `2026-04-13 NSE 260413000000001 70000001`
     2. by hand, for this order        rule of kind `order`   `2026-04-13 NSE 260413000000001`
     3. a rule about one of its tags   rule of kind `tag`     `breakout*`
-    4. a tag that names a strategy    `strategy_7`, `strat:7`
+    4. a tag that names a strategy    `strategy_7`, `strat:7`, `strat7`
     5. a rule about its symbol        rule of kind `symbol`  `NFO:NIFTY*`
     6. nothing: none
 
@@ -24,7 +24,8 @@ import msgspec
 from events.accounts import RuleKind
 
 RANKS: tuple[RuleKind | None, ...] = ("trade", "order", "tag", None, "symbol")  # None: a tag that names a strategy
-STRATEGY_TAG = re.compile(r"(?:strategy_|strat:)(?P<strategy>[A-Za-z0-9_.\-]+)", re.IGNORECASE)
+# `strat7` as well: the API of Kite takes letters and digits in a tag, and nothing else (Kite Connect v3, "Orders").
+STRATEGY_TAG = re.compile(r"strat(?:egy_|:)(?P<named>[A-Za-z0-9_.\-]+)|strat(?:egy)?(?P<number>[0-9]+)", re.IGNORECASE)
 
 
 class Rule(msgspec.Struct, frozen=True):
@@ -117,5 +118,5 @@ def _meets(rule: Rule, told: Told) -> str:
 def _named(tags: Sequence[str]) -> Attribution | None:
     for tag in tags:
         if found := STRATEGY_TAG.fullmatch(tag):
-            return Attribution(found["strategy"], f"tag {tag}")
+            return Attribution(found["named"] or found["number"], f"tag {tag}")
     return None

@@ -223,7 +223,9 @@ RULES = [
         (("main", "1", "6", ["breakout"]), Attribution("order", "by hand, the order (rule order)")),
         (("main", "2", "6", ["strat:7", "BREAKOUT"]), Attribution("tag", "tag BREAKOUT (rule tag)")),
         (("main", "2", "6", ["a", "STRATEGY_x-1"]), Attribution("x-1", "tag STRATEGY_x-1")),
-        (("main", "2", "6", ["xstrat:7"]), Attribution("newer", "symbol NSE:INFY (rule symbol2)")),
+        (("main", "2", "6", ["xstrat:7", "stratified"]), Attribution("newer", "symbol NSE:INFY (rule symbol2)")),
+        (("main", "2", "6", ["strat12"]), Attribution("12", "tag strat12")),
+        (("main", "2", "6", ["Strategy9"]), Attribution("9", "tag Strategy9")),
     ],
 )
 def test_what_says_most_exactly_counts_first(told: tuple[str, str, str, list[str]], wanted: Attribution) -> None:
