@@ -197,7 +197,7 @@ def test_an_order_is_not_made_larger_than_the_money(open_desk: Callable[[], Desk
 
 def blocked(desk: Desk, *, commodity: bool) -> Decimal:
     """Give the margin that a user's positions and orders block."""
-    found = margin.funds(desk.book(USER), desk.floor.last_price, commodity=commodity)
+    found = margin.segments(desk.book(USER), desk.floor.last_price)[commodity]
     return found.span + found.exposure + found.premium
 
 

@@ -143,3 +143,18 @@ def test_nobody_hears_of_what_is_not_written_before_it_is(tmp_path: Path, market
     again = Desk(tmp_path, market, hear, lambda: NOON_NS)
     assert again.books().keys() == {USER, "AB1234"}
     assert again.order(USER, order_id).status == "CANCELLED"
+
+
+def test_an_order_that_a_kill_left_on_its_way_never_got_there(tmp_path: Path, market: Market) -> None:
+    def open_desk() -> Desk:
+        return Desk(tmp_path, market, lambda _user, _order: None, lambda: NOON_NS)
+
+    desk = open_desk()
+    order_id = desk.place(USER, "regular", {**FORM, "order_type": "LIMIT", "price": "100"})
+    desk.close()
+    (path,) = tmp_path.iterdir()
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(lines[:3]))  # opened, received, validated
+    desk = open_desk()
+    assert (desk.order(USER, order_id).status, desk.book(USER).pending) == ("REJECTED", {})
+    assert desk.place(USER, "regular", {**FORM, "order_type": "LIMIT", "price": "100"}) != order_id

@@ -235,8 +235,7 @@ class Desk:
 
     def _free(self, book: Book) -> Decimal:
         """Give the money that is left in both segments."""
-        segments = [margin.funds(book, self.floor.last_price, commodity=commodity).net for commodity in (False, True)]
-        return sum(segments, Decimal(0))
+        return sum((funds.net for funds in margin.segments(book, self.floor.last_price)), Decimal(0))
 
     def _work(self, user: str, order: Order, depth: Depth | None) -> None:
         """Trigger and fill an order as far as the market lets it now."""

@@ -2,8 +2,6 @@
 
 from decimal import Decimal
 
-import numpy as np
-
 from ops.sandbox import wire
 from ops.sandbox.accounts.fills import Depth, Level
 from ops.sandbox.stage import Stage
@@ -19,23 +17,22 @@ class Floor:
         """Look at a stage."""
         self.instruments, self.places = stage.instruments, stage.places
         self.listed = {each.key: each for each in stage.instruments}
-        self._stage = stage
+        self._words = stage.board.view(">u4")
+        self._divisors = [wire.divisor(each.instrument_token) for each in stage.instruments]
 
     def last_price(self, token: int) -> Decimal:
         """Give the last price of an instrument, 0 where it is not on the stage or has not ticked."""
         place = self.places.get(token)
         if place is None:
             return Decimal(0)
-        words = self._stage.board[place].view(">u4")
-        return Decimal(int(words[Field.LTP])) / wire.divisor(token)
+        return Decimal(int(self._words[place, Field.LTP])) / self._divisors[place]
 
     def depth(self, token: int) -> Depth | None:
         """Give the book of an instrument; of a tape, which has none, its last price; None before its first tick."""
         place = self.places.get(token)
         if place is None:
             return None
-        words = self._stage.board[place].view(">u4").astype(np.int64).tolist()
-        scale = wire.divisor(token)
+        words, scale = self._words[place].tolist(), self._divisors[place]
         last = Decimal(words[Field.LTP]) / scale
         if last <= 0:
             return None

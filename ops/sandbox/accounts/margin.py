@@ -53,26 +53,40 @@ def blocked(product: str, *, is_option: bool, is_buy: bool, value: Decimal) -> d
     return {"span": value * SPAN_SHARE, "exposure": value * EXPOSURE_SHARE}
 
 
-def funds(book: Book, last_price: LastPrice, *, commodity: bool) -> Funds:
-    """Add up one segment. All of the cash is in equity: the sandbox has no transfers."""
-    parts = {"delivery": ZERO, "span": ZERO, "exposure": ZERO, "premium": ZERO}
-    realised = unrealised = ZERO
+class _Sum:
+    """One segment, being added up."""
+
+    def __init__(self) -> None:
+        self.parts = {"delivery": ZERO, "span": ZERO, "exposure": ZERO, "premium": ZERO}
+        self.realised = self.unrealised = ZERO
+
+    def block(self, more: dict[str, Decimal]) -> None:
+        for name, value in more.items():
+            self.parts[name] += value
+
+    def count(self, position: Position, last: Decimal) -> None:
+        if not position.quantity:
+            is_paid = position.product == CNC or position.is_option
+            self.realised += position.flow if is_paid else position.gain(last, since_close=True)
+        elif position.product != CNC and not position.is_option:
+            self.unrealised += position.gain(last, since_close=True)
+
+    def funds(self, cash: Decimal) -> Funds:
+        return Funds(cash, **self.parts, realised=self.realised, unrealised=self.unrealised)
+
+
+def segments(book: Book, last_price: LastPrice) -> tuple[Funds, Funds]:
+    """Add up equity and commodity. All of the cash is in equity: the sandbox has no transfers."""
+    equity, commodity = _Sum(), _Sum()
     for position in book.positions.values():
-        if (position.exchange in COMMODITY) is not commodity:
-            continue
+        of = commodity if position.exchange in COMMODITY else equity
         last = last_price(position.instrument_token)
-        _add(parts, _of(position, last))
-        gain = position.gain(last, since_close=True)
-        if position.product == CNC or position.is_option:
-            realised += position.flow if position.quantity == 0 else ZERO
-        elif position.quantity == 0:
-            realised += gain
-        else:
-            unrealised += gain
+        of.block(_of(position, last))
+        of.count(position, last)
     for order in book.pending.values():
-        if (order.terms.exchange in COMMODITY) is commodity:
-            _add(parts, required(order, book, last_price(order.terms.instrument_token)))
-    return Funds(ZERO if commodity else book.cash, **parts, realised=realised, unrealised=unrealised)
+        of = commodity if order.terms.exchange in COMMODITY else equity
+        of.block(required(order, book, last_price(order.terms.instrument_token)))
+    return equity.funds(book.cash), commodity.funds(ZERO)
 
 
 def required(order: Order, book: Book, last_price: Decimal) -> dict[str, Decimal]:
@@ -107,8 +121,3 @@ def _of(position: Position, last: Decimal) -> dict[str, Decimal]:
         return {"premium": max(ZERO, -position.flow)}
     value = abs(position.quantity) * last * position.multiplier
     return blocked(position.product, is_option=position.is_option, is_buy=is_long, value=value)
-
-
-def _add(parts: dict[str, Decimal], more: dict[str, Decimal]) -> None:
-    for name, value in more.items():
-        parts[name] += value

@@ -108,8 +108,6 @@ class AccountRoutes:
         book, segment = self._desk.book(user), request.match_info.get("segment")
         if segment not in (None, *SEGMENTS):
             raise Refusal(404, "GeneralException", "Route not found")
-        found = {
-            name: shown.margins(margin.funds(book, self._desk.floor.last_price, commodity=name == "commodity"))
-            for name in SEGMENTS
-        }
+        funds = margin.segments(book, self._desk.floor.last_price)
+        found = {name: shown.margins(each) for name, each in zip(SEGMENTS, funds, strict=True)}
         return success(found[segment] if segment else found)
