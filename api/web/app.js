@@ -1,11 +1,16 @@
 // The page: who is in sees the desk, who is not the login. Everything that moves is wired together here.
 
+import { Account } from "./account.js";
 import { Detail } from "./detail.js";
 import { ask, doors, isOpen, logIn, logOut, takeCode } from "./door.js";
 import * as format from "./format.js";
 import { Health } from "./health.js";
+import { Portfolios } from "./portfolios.js";
+import { Pulls } from "./pull.js";
+import { Roster } from "./roster.js";
 import * as theme from "./theme.js";
 import { Ticker } from "./ticker.js";
+import { Views } from "./views.js";
 import { Watchlist } from "./watchlist.js";
 
 const LIST_MS = 15_000; // new instruments appear within this
@@ -17,11 +22,17 @@ const ticker = new Ticker();
 const watchlist = new Watchlist();
 const detail = new Detail();
 const health = new Health();
+const portfolios = new Portfolios();
+const pulls = new Pulls();
+const roster = new Roster(portfolios, pulls);
+const account = new Account(portfolios, pulls);
+const views = new Views();
 let chosen = null;
 let listed = [];
 let listTimer = 0;
 let known = "";
 let closed = false; // the user closed the detail: it stays so
+let accountClosed = false;
 
 function link(state) {
   $("link").dataset.state = state;
@@ -36,7 +47,9 @@ async function list() {
     if (now !== known) {
       known = now;
       watchlist.set(instruments);
-      watchlist.take((await ask("/api/latest")).ticks);
+      const { ticks } = await ask("/api/latest");
+      watchlist.take(ticks);
+      portfolios.take(ticks);
       if (wide.matches && !closed) watchlist.chooseFirst();
     }
   } catch {
@@ -49,18 +62,25 @@ function open() {
   $("login").hidden = true;
   $("desk").hidden = false;
   $("leave").hidden = false;
+  $("views").hidden = false;
   ticker.start();
   health.start();
+  roster.start();
   list();
+  views.read();
 }
 
 function close() {
   ticker.stop();
   health.stop();
+  roster.stop();
+  portfolios.clear();
+  pulls.clear();
   clearTimeout(listTimer);
   known = "";
   $("desk").hidden = true;
   $("leave").hidden = true;
+  $("views").hidden = true;
   $("login").hidden = false;
   $("key").focus();
 }
@@ -70,11 +90,26 @@ function refuse(text) {
   $("login-wrong").textContent = text;
 }
 
-const want = () => ticker.want(chosen ? [...new Set([...listed, chosen.instrument_token])] : listed);
+/** The prices that are wanted: what is listed, what is chosen, what is held. */
+const want = () => ticker.want(new Set([...listed, ...(chosen ? [chosen.instrument_token] : []), ...portfolios.tokens()]));
+
+/** Show the account that the address names; where there is room, the first one. */
+function showAccount(id) {
+  const wanted = views.now === "accounts" ? id : "";
+  const found = roster.accounts.find((each) => each.account_id === wanted);
+  roster.choose(found?.account_id ?? "");
+  $("accounts").classList.toggle("split", Boolean(found));
+  if (found) account.show(found);
+  else account.hide();
+  if (!found && views.now === "accounts" && wide.matches && !accountClosed && roster.accounts.length) {
+    views.go("accounts", roster.accounts[0].account_id, { quietly: true });
+  }
+}
 
 ticker.addEventListener("state", (event) => link(event.detail));
 ticker.addEventListener("ticks", (event) => {
   watchlist.take(event.detail);
+  portfolios.take(event.detail);
   if (!chosen) return;
   const last = event.detail.findLast((tick) => tick.instrument_token === chosen.instrument_token);
   if (last) detail.update(last);
@@ -97,6 +132,18 @@ detail.addEventListener("close", () => {
   detail.hide();
   watchlist.unchoose();
   want();
+});
+portfolios.addEventListener("listed", want);
+views.addEventListener("shown", (event) => showAccount(event.detail.chosen));
+roster.addEventListener("listed", () => showAccount(views.chosen));
+roster.addEventListener("chosen", (event) => {
+  accountClosed = false;
+  views.go("accounts", event.detail);
+  if (!wide.matches) $("account").scrollIntoView({ block: "start" });
+});
+account.addEventListener("close", () => {
+  accountClosed = true;
+  views.go("accounts");
 });
 health.addEventListener("failed", (event) => {
   if (event.detail.status === 401) return;

@@ -20,7 +20,7 @@ export async function ask(path, { method = "GET", body } = {}) {
 /** Take the one-time code out of the address bar, so that it is in no history and no screenshot. */
 export function takeCode() {
   const code = new URLSearchParams(location.hash.slice(1)).get("code");
-  if (location.hash) history.replaceState(null, "", location.pathname);
+  if (code) history.replaceState(null, "", location.pathname);
   return code;
 }
 

@@ -3,8 +3,12 @@
 const prices = new Map();
 const whole = new Intl.NumberFormat("en-IN", { maximumFractionDigits: 0 });
 const short = new Intl.NumberFormat("en-IN", { notation: "compact", maximumFractionDigits: 2 });
+const signed = new Intl.NumberFormat("en-IN", { minimumFractionDigits: 2, maximumFractionDigits: 2, signDisplay: "exceptZero" });
+const exacts = new Intl.NumberFormat("en-IN", { minimumFractionDigits: 2, maximumFractionDigits: 4 });
+const quantities = new Intl.NumberFormat("en-IN", { maximumFractionDigits: 8 });
 const clock = new Intl.DateTimeFormat("en-GB", { timeZone: "Asia/Kolkata", hour: "2-digit", minute: "2-digit", second: "2-digit" });
 const minute = new Intl.DateTimeFormat("en-GB", { timeZone: "Asia/Kolkata", hour: "2-digit", minute: "2-digit" });
+const isoDays = new Intl.DateTimeFormat("en-CA", { timeZone: "Asia/Kolkata" });
 const day = new Intl.DateTimeFormat("en-GB", { timeZone: "Asia/Kolkata", day: "numeric", month: "short" });
 
 /** A price with the decimals of its tick size: 2, or 4 for currencies. */
@@ -16,6 +20,14 @@ export function price(value, tickSize = 0.05) {
   }
   return prices.get(digits).format(value);
 }
+
+/** Rupees won or lost, with their sign. */
+export const money = (value) => (value === null || value === undefined ? "–" : signed.format(value));
+export const quantity = (value) => (value === null || value === undefined ? "–" : quantities.format(value));
+/** A price with the decimals that it has, 2 at least. */
+export const exact = (value) => (value === null || value === undefined ? "–" : exacts.format(value));
+/** The day in India, as 2026-04-13. */
+export const isoDay = (value) => isoDays.format(value);
 
 export const count = (value) => (value === null || value === undefined ? "–" : whole.format(value));
 export const compact = (value) => (value === null || value === undefined ? "–" : short.format(value));
@@ -34,6 +46,9 @@ export function span(ms) {
   if (seconds < 7200) return `${Math.round(seconds / 60)} min`;
   return `${(seconds / 3600).toFixed(1)} h`;
 }
+
+/** How long ago, in whole seconds while it is seconds. */
+export const ago = (ms) => `${ms < 10_000 ? `${Math.max(1, Math.floor(ms / 1000))} s` : span(ms)} ago`;
 
 /** An element with text and a class: all that this page's markup needs, and nothing a name could break out of. */
 export function make(tag, className = "", text = "") {

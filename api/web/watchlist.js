@@ -230,6 +230,7 @@ export class Watchlist extends EventTarget {
   }
 
   #key(event) {
+    if ($("market").hidden) return;
     const typing = event.target.matches("input");
     if (event.key === "/" && !typing) {
       event.preventDefault();

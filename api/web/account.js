@@ -1,0 +1,129 @@
+// One account in full: a tab for each thing that its broker tells of it. What is seen is asked for again when the broker
+// was asked again.
+
+import { ask } from "./door.js";
+import * as format from "./format.js";
+import { Funds } from "./funds.js";
+import { dress } from "./pull.js";
+import { outcome, remedy } from "./roster.js";
+import { put } from "./rows.js";
+import { Runs } from "./runs.js";
+import { Positions } from "./positions.js";
+import { Orders, Trades } from "./trading.js";
+
+const $ = (id) => document.getElementById(id);
+
+/** Events: "close", "follow" (detail: tokens to subscribe at the broker). */
+export class Account extends EventTarget {
+  #portfolios;
+  #pulls;
+  #tabs;
+  #tab = "positions";
+  #account = null;
+  #shown = "";
+  #asked = 0;
+
+  constructor(portfolios, pulls) {
+    super();
+    this.#portfolios = portfolios;
+    this.#pulls = pulls;
+    this.#tabs = {
+      positions: new Positions(portfolios),
+      orders: new Orders(),
+      trades: new Trades(),
+      funds: new Funds(),
+      runs: new Runs(),
+    };
+    for (const tab of $("account-parts").children) tab.addEventListener("click", () => this.#choose(tab.value));
+    $("account-parts").addEventListener("keydown", (event) => this.#step(event));
+    $("account-close").addEventListener("click", () => this.dispatchEvent(new Event("close")));
+    $("account-pull").addEventListener("click", () => this.#account && pulls.pull(this.#account.account_id));
+    pulls.addEventListener("done", (event) => event.detail === this.#account?.account_id && this.#head());
+    portfolios.addEventListener("moved", (event) => {
+      if (!this.#account || !event.detail.has(this.#account.account_id)) return;
+      this.#total();
+      if (this.#tab === "positions") this.#tabs.positions.show(this.#account);
+    });
+    this.#mark();
+  }
+
+  /** Show an account as GET /accounts gives it; the same one again brings its news. */
+  show(account) {
+    const isOther = account.account_id !== this.#account?.account_id;
+    this.#account = account;
+    $("account").hidden = false;
+    if (isOther) {
+      this.#shown = "";
+      for (const tab of Object.values(this.#tabs)) tab.clear();
+    }
+    this.#head();
+    this.#total();
+    this.#refresh();
+  }
+
+  hide() {
+    this.#account = null;
+    this.#asked += 1;
+    $("account").hidden = true;
+  }
+
+  #choose(tab) {
+    this.#tab = tab;
+    this.#shown = "";
+    this.#mark();
+    if (this.#account) this.#refresh();
+  }
+
+  #step(event) {
+    const move = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+    if (!move) return;
+    const tabs = [...$("account-parts").children];
+    const next = tabs[(tabs.indexOf(event.target) + move + tabs.length) % tabs.length];
+    next.focus();
+    next.click();
+  }
+
+  #mark() {
+    for (const tab of $("account-parts").children) {
+      const isNow = tab.value === this.#tab;
+      tab.ariaSelected = String(isNow);
+      tab.tabIndex = isNow ? 0 : -1;
+      $(tab.getAttribute("aria-controls")).hidden = !isNow;
+    }
+  }
+
+  #head() {
+    const each = this.#account;
+    const pull = this.#pulls.of(each.account_id);
+    put($("account-title"), each.name || each.account_id);
+    put($("account-name"), [each.name && each.account_id, each.broker, each.user, outcome(each)].filter(Boolean).join(" · "));
+    dress($("account-pull"), pull);
+    $("account-pull").hidden = !each.active;
+    const why = pull?.state === "failed" ? pull.text : (remedy(each) ?? pull?.text ?? "");
+    put($("account-said"), why, pull?.state === "failed" || remedy(each) ? "said warn" : "said");
+  }
+
+  #total() {
+    const total = this.#portfolios.total(this.#account.account_id);
+    put($("account-pnl"), total ? format.money(total.day) : "–", format.tone(total?.day ?? 0));
+    put($("account-pnl-of"), "day P&L");
+  }
+
+  /** Ask for what the tab shows, where the broker has answered since. */
+  async #refresh() {
+    const tab = this.#tab;
+    const account = this.#account;
+    const news = `${tab} ${account.account_id} ${this.#tabs[tab].news(account)}`;
+    if (news === this.#shown) return;
+    this.#shown = news;
+    const asked = ++this.#asked;
+    try {
+      const path = `/accounts/${encodeURIComponent(account.account_id)}`;
+      await this.#tabs[tab].load((way) => ask(way.startsWith("/") ? way : `${path}/${way}`), account, () => asked === this.#asked);
+    } catch (error) {
+      if (asked !== this.#asked) return;
+      this.#shown = ""; // the next look at the account asks again
+      this.#tabs[tab].fail(error);
+    }
+  }
+}

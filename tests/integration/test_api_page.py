@@ -1,0 +1,170 @@
+"""The page: all its files are there and fit each other, nothing comes from outside, nothing is made of HTML text.
+
+No browser runs here. What a script asks of the page (its elements), of its neighbours (their exports) and of the API
+(its paths, and the fields of its answers) is read from the scripts and looked up.
+"""
+
+import re
+from functools import cache
+from html.parser import HTMLParser
+from importlib.resources import files
+
+import aiohttp
+import msgspec
+import pytest
+
+from api.accounts import roster, runs, shown
+from api.app import create_app
+from api.latest import LatestPage, Watched
+from runtime.settings import Settings
+from tests.api_server import serving
+
+pytestmark = pytest.mark.anyio
+
+WEB = files("api").joinpath("web")
+SCRIPTS = {each.name: each.read_text() for each in WEB.iterdir() if each.name.endswith(".js")}
+SHELL = WEB.joinpath("index.html").read_text()
+IMPORT = re.compile(
+    r'^import \{([^}]*)\} from "\./([a-z_]+\.js)";$|^import \* as (\w+) from "\./([a-z_]+\.js)";$', re.MULTILINE
+)
+EXPORT = re.compile(r"^export (?:async )?(?:function|class|const) (\w+)", re.MULTILINE)
+FORBIDDEN = (
+    "innerHTML",
+    "outerHTML",
+    "insertAdjacentHTML",
+    "document.write",
+    "eval(",
+    "new Function",
+    "http://",
+    "https://",
+)
+
+# What the scripts read of each answer.
+RELIED_ON: dict[type[msgspec.Struct], str] = {
+    roster.Account: (
+        "account_id broker user name active last_sync_at last_sync_status last_sync_error failures "
+        "age_seconds remedy kinds"
+    ),
+    roster.KindAge: "asked_at synced_at rows",
+    shown.Position: (
+        "exchange tradingsymbol product instrument_token quantity multiplier average_price last_price pnl day_pnl"
+    ),
+    shown.Holding: (
+        "exchange tradingsymbol instrument_token quantity t1_quantity collateral_quantity average_price "
+        "last_price pnl day_change"
+    ),
+    shown.Order: (
+        "account_id day order_id exchange_order_id exchange tradingsymbol side order_type product "
+        "variety validity quantity price trigger_price filled_quantity average_price status "
+        "status_message tags strategy_id strategy_reason created_at observed_at"
+    ),
+    shown.OrderState: "status status_message quantity filled_quantity average_price told_at observed_at",
+    shown.Trade: (
+        "day exchange order_id trade_id time tradingsymbol product side quantity price strategy_id strategy_reason"
+    ),
+    shown.Margin: "segment enabled net available utilised",
+    shown.Told: "next synced_at fresh stale_because",
+    runs.SyncRun: "n trigger started_at finished_at outcome error results",
+    runs.Pulled: "rows unchanged",
+    Watched: "instrument_token exchange tradingsymbol name segment instrument_type tick_size",
+    LatestPage: "ticks",
+}
+
+
+class Shell(HTMLParser):
+    """What stands in the shell."""
+
+    def __init__(self) -> None:
+        """Read it."""
+        super().__init__()
+        self.ids: list[str] = []
+        self.attributes: list[tuple[str, str, str]] = []
+        self.feed(SHELL)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Note an element."""
+        self.attributes += [(tag, name, value or "") for name, value in attrs]
+        self.ids += [value or "" for name, value in attrs if name == "id"]
+
+
+@cache
+def shell() -> Shell:
+    """Give the shell, read once."""
+    return Shell()
+
+
+async def test_every_file_is_served_as_what_it_is_to_everybody(settings: Settings) -> None:
+    kinds = {"js": "text/javascript", "css": "text/css", "svg": "image/svg+xml", "html": "text/html"}
+    async with serving(settings) as api, aiohttp.ClientSession(api.url) as stranger:
+        for each in WEB.iterdir():
+            kind = kinds[each.name.rpartition(".")[2]]
+            async with stranger.get(f"/web/{each.name}") as answer:
+                assert answer.status == 200, each.name
+                assert answer.headers["content-type"].startswith(kind)
+                assert await answer.read() == each.read_bytes()
+        async with stranger.get("/") as answer:
+            assert await answer.text() == SHELL
+
+
+def test_no_text_becomes_html_and_nothing_comes_from_outside() -> None:
+    for name, text in {**SCRIPTS, "style.css": WEB.joinpath("style.css").read_text()}.items():
+        for word in FORBIDDEN:
+            assert word not in text, f"{word} in {name}"
+    assert "url(" not in WEB.joinpath("style.css").read_text()
+    for tag, name, value in shell().attributes:
+        assert name != "style", f"<{tag} style> is refused by the content policy"
+        assert not name.startswith("on"), f"<{tag} {name}> is refused by the content policy"
+        if name in ("src", "href"):
+            assert value.startswith(("/", "#")), f"<{tag} {name}={value}> leads outside"
+            if value.startswith("/web/"):
+                assert WEB.joinpath(value.removeprefix("/web/")).is_file(), value
+
+
+def test_every_element_that_a_script_asks_for_is_in_the_shell_once() -> None:
+    ids = shell().ids
+    assert len(ids) == len(set(ids)), "an id stands twice"
+    assert len(ids) > 50
+    for name, text in SCRIPTS.items():
+        for wanted in re.findall(r'\$\("([a-z-]+)"\)', text):
+            assert wanted in ids, f"{name} asks for #{wanted}"
+    for tag, name, value in shell().attributes:
+        if name in ("aria-controls", "aria-labelledby", "for"):
+            assert value in ids, f"<{tag} {name}={value}>"
+
+
+def test_every_import_is_exported_and_every_script_is_used() -> None:
+    used = {"app.js"}
+    for name, text in SCRIPTS.items():
+        assert text.count("\nimport ") + text.startswith("import ") == len(IMPORT.findall(text)), f"an import of {name}"
+        for names, source, alias, whole in IMPORT.findall(text):
+            used.add(source or whole)
+            exported = EXPORT.findall(SCRIPTS[source or whole])
+            wanted = (
+                re.findall(rf"(?<!/){alias}\.(\w+)", text) if alias else [each.strip() for each in names.split(",")]
+            )
+            for each in filter(None, wanted):
+                assert each in exported, f"{name} wants {each} of {source or whole}"
+    assert used == set(SCRIPTS), "a script that nobody imports"
+
+
+async def test_every_path_that_a_script_asks_for_is_a_route(settings: Settings) -> None:
+    async with serving(settings) as api:
+        known = create_app(api.parts).inside.routes  # type: ignore[attr-defined]  # the framework's, behind ASGI's type
+    routes = [re.sub(r"\{[^}]+\}", "[^/]+", route.path) for route in known]
+    asked = {
+        re.sub(r"\$\{[^}]*\}", "x", path.partition("?")[0])
+        for text in SCRIPTS.values()
+        for path in re.findall(r'[`"](/(?:api|accounts|sync|changes)[^`"\s]*)[`"]', text)
+    }
+    assert len(asked) > 8
+    for path in asked - {"/api/ws/ticks", "/api/ws/accounts"}:
+        assert any(re.fullmatch(route, path) for route in routes), f"the page asks for {path}"
+
+
+def test_the_fields_that_the_scripts_read_are_in_the_answers() -> None:
+    text = "\n".join(SCRIPTS.values())
+    for shape, names in RELIED_ON.items():
+        fields = {field.encode_name for field in msgspec.structs.fields(shape)}
+        for name in names.split():
+            assert name in fields, f"the page relies on {shape.__name__}.{name}"
+            assert re.search(rf"\b{name}\b", text), f"{name} stands here and no script reads it"
