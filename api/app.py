@@ -13,6 +13,7 @@ from api import answers, candles, health, instruments, latest, page, parked, ses
 from api.accounts import changes, roster, runs, standing, trading
 from api.accounts.known import Answers
 from api.accounts.socket import AccountSocket
+from api.decisions import actions, by_hand, rules, strategies, tariffs
 from api.digits import ExactResponse, NumberSchema
 from api.door import ACCOUNTS_PATH, SOCKET_PATH, Door, Socket
 from api.parked import Finder
@@ -22,6 +23,11 @@ from api.socket import TickSocket
 BODY_BYTES_MAX = 1024 * 1024  # 9,000 instruments by symbol are 250 KB
 
 ROUTES = [
+    actions.list_actions,
+    actions.remove_action,
+    actions.set_action,
+    by_hand.attribute,
+    by_hand.unattribute,
     candles.list_candles,
     changes.list_changes,
     changes.stream_changes,
@@ -45,6 +51,10 @@ ROUTES = [
     parked.show_parked,
     roster.list_accounts,
     roster.show_account,
+    rules.apply_rule,
+    rules.list_rules,
+    rules.remove_rule,
+    rules.set_rule,
     runs.list_runs,
     runs.read_sync_status,
     session.log_in,
@@ -56,6 +66,14 @@ ROUTES = [
     standing.list_positions,
     status.list_gaps,
     status.read_status,
+    strategies.end_strategy,
+    strategies.list_strategies,
+    strategies.set_strategy,
+    strategies.show_strategy,
+    tariffs.list_tariffs,
+    tariffs.remove_tariff,
+    tariffs.set_tariff,
+    tariffs.show_tariff,
     trading.list_orders,
     trading.list_trades,
     trading.show_order,

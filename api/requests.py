@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from events.accounts import PullAccounts
+from events.accounts import ActionSet, PullAccounts, RuleRemoved, RuleSet, StrategySet, TariffSet
 from events.archive import Archive
 from events.log import Log
 from events.messages import Retry, SetAside, Subscribe, Sync, Unsubscribe, pack
@@ -33,7 +33,8 @@ STOPPING_SECONDS_MAX = 1.0  # for an opening that the stop meets
 APPEND_SECONDS_MAX = 5.0  # a healthy disk takes milliseconds; a full one takes nothing
 KEYS_MAX = 10_000  # idempotency keys remembered; the consumer of the log knows the older ones
 
-Request = Subscribe | Unsubscribe | Sync | Retry | SetAside | PullAccounts
+Decision = StrategySet | RuleSet | RuleRemoved | ActionSet | TariffSet
+Request = Subscribe | Unsubscribe | Sync | Retry | SetAside | PullAccounts | Decision
 
 _log = get("requests")
 
@@ -156,6 +157,14 @@ class Requests:
                 "send a new key, or the request as it was",
             )
         return await asyncio.shield(held[1])
+
+    async def before(self, key: str) -> tuple[bytes, Taken] | None:
+        """Give the request that had this key, as JSON, and its place; None where none is remembered.
+
+        Raises Unreachable where it came to nothing.
+        """
+        held = self._by_key.get(key)
+        return None if held is None else (held[0], await asyncio.shield(held[1]))
 
     async def _first(self, request: Request, body: bytes) -> Taken:
         taken = asyncio.ensure_future(self._append(request))

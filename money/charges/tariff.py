@@ -54,6 +54,10 @@ ORDER_KINDS: tuple[type[Row], ...] = (
 # The depository is asked for shares that leave the account, never for what was sold again on the same day.
 DP_SEGMENTS: tuple[Segment, ...] = ("equity_delivery", "equity_mtf")
 
+# What any charge could be, with room: today's highest are 18 % and 20 rupees, and the finest has 7 decimals.
+PERCENT_MAX, AMOUNT_MAX, PLACES_MAX = Decimal(100), Decimal(1_000_000), 12
+FOUND_CHARACTERS_MAX = 200  # of what a reader of TOML says: it may repeat the text
+
 _Key: TypeAlias = tuple[str, Segment, Exchange, str]
 _R = TypeVar("_R", bound=Row)
 
@@ -94,10 +98,10 @@ class Tariff:
         """Read a tariff's text; raise SettingError that says which row is wrong, and why."""
         try:
             sheet = msgspec.convert(tomllib.loads(text, parse_float=Decimal), _Sheet)
-        except tomllib.TOMLDecodeError as error:
-            raise SettingError("a tariff in TOML", str(error), "correct the file") from error
         except msgspec.ValidationError as error:
             raise SettingError("a tariff with the rows of docs/charges.md", str(error), "correct the row") from error
+        except (ValueError, ArithmeticError, RecursionError) as error:  # also numbers and nests too large to be read
+            raise SettingError("a tariff in TOML", str(error)[:FOUND_CHARACTERS_MAX], "correct the file") from error
         return cls(sheet.broker, sheet.begins, sheet.rate)
 
     def on(self, day: date, segment: Segment, exchange: Exchange, name: str = "") -> InForce:
@@ -224,10 +228,23 @@ def _wrongs(rate: Rate) -> Iterator[tuple[str, str]]:
     amounts = (getattr(rate, field) for field in rate.__struct_fields__)
     if any(isinstance(amount, Decimal) and not (amount.is_finite() and amount >= 0) for amount in amounts):
         yield "a negative amount or percentage", "write it as 0 or more"
+    yield from _unlikely(rate)
     if isinstance(rate, Brokerage) and rate.flat is not None and (rate.percent or rate.cap is not None):
         yield "flat and percent", "take one of them out"
     if isinstance(rate, TransactionTax):
         yield from _untaxed(rate)
+
+
+def _unlikely(rate: Rate) -> Iterator[tuple[str, str]]:
+    """Say which numbers no charge has; sums made with such would not fit, long after the text was taken."""
+    for field in rate.__struct_fields__:
+        number = getattr(rate, field)
+        if not isinstance(number, Decimal) or not number.is_finite():
+            continue
+        most = PERCENT_MAX if field.endswith("percent") else AMOUNT_MAX
+        places = number.as_tuple().exponent
+        if number > most or (isinstance(places, int) and -places > PLACES_MAX):
+            yield f"{field} {str(number)[:40]}", f"write a number up to {most} with at most {PLACES_MAX} decimals"
 
 
 def _misplaced(rate: Rate) -> Iterator[tuple[str, str]]:

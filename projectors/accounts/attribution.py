@@ -7,7 +7,7 @@ What counts first is what says most exactly what it means:
     3. a rule about one of its tags   rule of kind `tag`     `breakout*`
     4. a tag that names a strategy    `strategy_7`, `strat:7`, `strat7`
     5. a rule about its symbol        rule of kind `symbol`  `NFO:NIFTY*`
-    6. nothing: none
+    6. nothing: none (also where a tag names a strategy `none`)
 
 Of several of one rank the one of the higher priority counts, then the one that was set last. A rule holds for orders of
 the days that it names (IST), and of its account. Kite's trades have no tag: a trade takes its order's.
@@ -24,6 +24,8 @@ import msgspec
 from events.accounts import RuleKind
 
 RANKS: tuple[RuleKind | None, ...] = ("trade", "order", "tag", None, "symbol")  # None: a tag that names a strategy
+BY_HAND: tuple[RuleKind, ...] = ("order", "trade")
+NONE = "none"  # what belongs to no strategy is told by this name; no strategy has it
 # `strat7` as well: the API of Kite takes letters and digits in a tag, and nothing else (Kite Connect v3, "Orders").
 STRATEGY_TAG = re.compile(r"strat(?:egy_|:)(?P<named>[A-Za-z0-9_.\-]+)|strat(?:egy)?(?P<number>[0-9]+)", re.IGNORECASE)
 
@@ -76,9 +78,11 @@ class Rules:
 
     def __init__(self, rules: Iterable[Rule]) -> None:
         """Sort them by what counts first within one rank."""
-        self._by_kind: dict[str, list[Rule]] = {}
+        self._by_kind: dict[tuple[RuleKind, str], list[Rule]] = {}
         for rule in sorted(rules, key=lambda each: (-each.priority, -each.n)):
-            self._by_kind.setdefault(rule.kind, []).append(rule)
+            # By hand there may be thousands, and each is about one order or trade: they are looked up, not searched.
+            named = rule.pattern if rule.kind in BY_HAND else ""
+            self._by_kind.setdefault((rule.kind, named), []).append(rule)
 
     def attribute(self, told: Told) -> Attribution:
         """Give whose it is, and why."""
@@ -89,7 +93,8 @@ class Rules:
         return NOBODY
 
     def _ruled(self, kind: RuleKind, told: Told) -> Attribution | None:
-        for rule in self._by_kind.get(kind, ()):
+        named = _by_hand(kind, told) if kind in BY_HAND else ""
+        for rule in self._by_kind.get((kind, named), ()):
             if rule.holds(told.account, told.day) and (why := _meets(rule, told)):
                 return Attribution(rule.strategy, f"{why} (rule {rule.rule})")
         return None
@@ -109,14 +114,21 @@ def _meets(rule: Rule, told: Told) -> str:
     if rule.kind == "symbol":
         name = f"{told.exchange}:{told.tradingsymbol}"
         return f"symbol {rule.pattern}" if fnmatchcase(name, rule.pattern) else ""
-    order = f"{told.day.isoformat()} {told.exchange} {told.order_id}"
     if rule.kind == "order":
-        return "by hand, the order" if rule.pattern == order else ""
-    return "by hand, the trade" if told.trade_id and rule.pattern == f"{order} {told.trade_id}" else ""
+        return "by hand, the order"
+    return "by hand, the trade" if told.trade_id else ""
+
+
+def _by_hand(kind: RuleKind, told: Told) -> str:
+    """Give the pattern of a rule by hand that is about this."""
+    order = f"{told.day.isoformat()} {told.exchange} {told.order_id}"
+    return order if kind == "order" else f"{order} {told.trade_id}"
 
 
 def _named(tags: Sequence[str]) -> Attribution | None:
     for tag in tags:
-        if found := STRATEGY_TAG.fullmatch(tag):
-            return Attribution(found["named"] or found["number"], f"tag {tag}")
+        found = STRATEGY_TAG.fullmatch(tag)
+        strategy = (found["named"] or found["number"]) if found else NONE
+        if strategy.lower() != NONE:
+            return Attribution(strategy, f"tag {tag}")
     return None

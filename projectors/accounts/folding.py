@@ -16,11 +16,11 @@ import msgspec
 from money.pnl.entry import PLACES_MAX, Action, Entry, EntryId, Fill, Opening, place
 from money.pnl.lots import Book, Match
 from projectors.accounts.attributing import Attributing
+from projectors.accounts.attribution import NONE
 from projectors.accounts.touched import Line, Touched
 from runtime.calendar import IST
 from sql.store import Rows
 
-NONE = "none"  # the strategy of what belongs to none
 CHANGED = 2  # `fold` of a trade that was told otherwise since it was folded
 _STEP = Decimal(1).scaleb(-PLACES_MAX)  # brokers' figures are binary fractions: 103.08333333333299
 _json = msgspec.json.Encoder(decimal_format="number")

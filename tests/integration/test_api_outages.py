@@ -113,6 +113,14 @@ async def test_with_postgresql_away_prices_and_requests_go_on(away: Away) -> Non
         async with api.client.post("/api/instruments/subscribe", json={"symbols": ["NSE:NONE"]}) as answer:
             assert answer.status == 202, await answer.text()
             assert (await answer.json())["checked"] is False
+        ids = {"account_id": "main", "order_id": "1", "day": "2026-04-13", "exchange": "NSE"}
+        rule = {"rule_id": "a", "strategy_id": "7", "kind": "tag", "pattern": "x", "account_id": "main"}
+        for path, decision in (("attributions", {**ids, "strategy_id": "7"}), ("rules", rule)):
+            async with api.client.post(f"/api/{path}", json=decision) as answer:
+                assert answer.status == 202, await answer.text()
+                assert (await answer.json())["checked"] is False
+        async with api.client.post("/api/rules/a/apply") as answer:  # what a draft says stands in the tables
+            assert answer.status == 503
         status = await api.get("/api/status")
         assert status["projectors"] is None
         assert "database" in str(status["problems"])

@@ -226,6 +226,7 @@ RULES = [
         (("main", "2", "6", ["xstrat:7", "stratified"]), Attribution("newer", "symbol NSE:INFY (rule symbol2)")),
         (("main", "2", "6", ["strat12"]), Attribution("12", "tag strat12")),
         (("main", "2", "6", ["Strategy9"]), Attribution("9", "tag Strategy9")),
+        (("main", "2", "6", ["strat:None", "strat:7"]), Attribution("7", "tag strat:7")),
     ],
 )
 def test_what_says_most_exactly_counts_first(told: tuple[str, str, str, list[str]], wanted: Attribution) -> None:

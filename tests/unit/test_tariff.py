@@ -176,3 +176,26 @@ def test_clearing_was_charged_beside_the_exchange_until_february_2019(
     rates = TARIFF.on(date(2019, 2, 28), segment, exchange)
     assert rates.exchange.percent + rates.clearing.percent == Decimal(percent)
     assert TARIFF.on(date(2019, 3, 1), segment, exchange).clearing.percent == 0
+
+
+@pytest.mark.parametrize(
+    ("row", "found"),
+    [
+        ("percent = 100.01", "percent 100.01"),
+        ("percent = 1e999999", "percent 1E+999999"),
+        ("percent = 0.0000000000001", "percent 1E-13"),
+        ("flat = 1000001", "flat 1000001"),
+    ],
+)
+def test_numbers_that_no_charge_has_are_refused(row: str, found: str) -> None:
+    text = (
+        f'{TEXT}\n[[rate]]\nkind = "brokerage"\nsegments = ["equity_intraday"]\nfrom = 2030-01-01\nsource = "x"\n{row}'
+    )
+    with pytest.raises(SettingError, match=f"a sound row of brokerage; found {found.replace('+', '.')}"):
+        Tariff.parse(text)
+
+
+@pytest.mark.parametrize("text", ["a = " + "[" * 5000, "a = " + "1" * 5000, "a = 1e99999999999999999999", "a = \0"])
+def test_a_text_that_cannot_be_read_at_all_is_refused(text: str) -> None:
+    with pytest.raises(SettingError, match="a tariff in TOML"):
+        Tariff.parse(text)
