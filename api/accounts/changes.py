@@ -35,11 +35,20 @@ async def list_changes(
     since: FromQuery[str | None] = None,
     account: FromQuery[str | None] = None,
     kind: FromQuery[str | None] = None,
+    newest: Annotated[int | None, QueryParameter(ge=1, le=PAGE_MAX)] = None,
     limit: Annotated[int, QueryParameter(ge=1, le=PAGE_MAX)] = PAGE_DEFAULT,
 ) -> ChangePage:
-    """Give what changed, the first change first; without `since` from the beginning, `since=now` only a cursor."""
+    """Give what changed, the first change first; without `since` from the beginning, `since=now` only a cursor.
+
+    `newest=200`, without `since`, begins so many before the end.
+    """
     wish = await read_wish(tables, account, kind)
     differences = following.differences
+    if newest is not None:
+        if since is not None:
+            raise BadInput("`since` or `newest`", "both", "leave one out")
+        found = await differences.after(await differences.before_newest(wish, newest), wish, newest)
+        return ChangePage(found.changes, to_word(found.place), to_word(found.place) if found.more else None)
     place = await differences.start(since, otherwise="")
     if since == NOW:
         return ChangePage([], to_word(place), None)

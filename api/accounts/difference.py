@@ -57,6 +57,10 @@ class Standing(msgspec.Struct, frozen=True):
     last: int
 
 
+class _Place(msgspec.Struct, frozen=True):
+    place: int
+
+
 class Stretch(msgspec.Struct):
     """Changes in their order. place: behind them; more: whether others are there already."""
 
@@ -90,6 +94,12 @@ class Differences:
         if len(rows) > limit:
             return Stretch(changes, numbers[-1], more=True)
         return Stretch(changes, max(place, standing.end, *numbers), more=False)
+
+    async def before_newest(self, wish: Wish, newest: int) -> int:
+        """Give the place behind which the newest changes stand, so many of those that are wished. Raises Unreachable."""
+        asked = {"account": wish.account, "kinds": list(wish.kinds) if wish.kinds else None, "newest": newest}
+        (found,) = await self._tables.rows("place_before_newest", asked, _Place)
+        return found.place
 
     async def start(self, since: str | None, *, otherwise: str) -> int:
         """Give the place of a cursor, of `now`, or of nothing, which is the beginning; `otherwise` stands for None.

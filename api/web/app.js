@@ -1,6 +1,7 @@
 // The page: who is in sees the desk, who is not the login. Everything that moves is wired together here.
 
 import { Account } from "./account.js";
+import { Changes } from "./changes.js";
 import { Detail } from "./detail.js";
 import { ask, doors, isOpen, logIn, logOut, takeCode } from "./door.js";
 import * as format from "./format.js";
@@ -26,6 +27,7 @@ const portfolios = new Portfolios();
 const pulls = new Pulls();
 const roster = new Roster(portfolios, pulls);
 const account = new Account(portfolios, pulls);
+const changes = new Changes();
 const views = new Views();
 let chosen = null;
 let listed = [];
@@ -74,6 +76,7 @@ function close() {
   ticker.stop();
   health.stop();
   roster.stop();
+  changes.stop();
   portfolios.clear();
   pulls.clear();
   clearTimeout(listTimer);
@@ -134,7 +137,12 @@ detail.addEventListener("close", () => {
   want();
 });
 portfolios.addEventListener("listed", want);
-views.addEventListener("shown", (event) => showAccount(event.detail.chosen));
+views.addEventListener("shown", (event) => {
+  showAccount(event.detail.chosen);
+  if (event.detail.name === "changes") changes.start();
+  else changes.stop();
+});
+changes.addEventListener("chosen", (event) => views.go("accounts", event.detail));
 roster.addEventListener("listed", () => showAccount(views.chosen));
 roster.addEventListener("chosen", (event) => {
   accountClosed = false;

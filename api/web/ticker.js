@@ -1,32 +1,30 @@
-// The tick socket: keeps a connection, tells what is wanted, resumes where it left off.
+// The live ticks: tells what is wanted, resumes where it left off.
 
-import { ask } from "./door.js";
+import { Line } from "./line.js";
 
-const RETRY_MS = [250, 1000, 2000, 5000];
 const RESUME_MS_MAX = 60_000; // older ticks are history: candles show them better than a replay
 
 /** Events: "ticks" (detail: the ticks), "state" (detail: idle, waiting, live). */
 export class Ticker extends EventTarget {
-  #socket = null;
+  #line = new Line("/api/ws/ticks");
   #wanted = new Set();
   #cursor = null;
   #heardAt = 0;
-  #failures = 0;
-  #timer = 0;
-  #running = false;
+
+  constructor() {
+    super();
+    this.#line.addEventListener("open", () => this.#begin());
+    this.#line.addEventListener("message", (event) => this.#hear(event.detail));
+    this.#line.addEventListener("state", (event) => this.dispatchEvent(new CustomEvent("state", { detail: event.detail })));
+  }
 
   start() {
-    this.#running = true;
-    this.#open();
+    this.#line.start();
   }
 
   stop() {
-    this.#running = false;
-    clearTimeout(this.#timer);
-    this.#socket?.close();
-    this.#socket = null;
+    this.#line.stop();
     this.#cursor = null;
-    this.#tell("idle");
   }
 
   /** Set what is wanted; only the difference is sent. */
@@ -35,32 +33,14 @@ export class Ticker extends EventTarget {
     const more = [...next].filter((token) => !this.#wanted.has(token));
     const less = [...this.#wanted].filter((token) => !next.has(token));
     this.#wanted = next;
-    if (this.#socket?.readyState !== WebSocket.OPEN) return;
-    if (more.length) this.#send({ action: "subscribe", tokens: more, depth: true });
-    if (less.length) this.#send({ action: "unsubscribe", tokens: less });
-  }
-
-  async #open() {
-    this.#tell("waiting");
-    try {
-      const { ticket } = await ask("/api/ws/ticket", { method: "POST" });
-      if (!this.#running) return;
-      const socket = new WebSocket(`${location.origin.replace(/^http/, "ws")}/api/ws/ticks?ticket=${ticket}`);
-      this.#socket = socket;
-      socket.onopen = () => this.#begin();
-      socket.onmessage = (event) => this.#hear(JSON.parse(event.data));
-      socket.onclose = () => socket === this.#socket && this.#again();
-    } catch {
-      this.#again();
-    }
+    if (more.length) this.#line.send({ action: "subscribe", tokens: more, depth: true });
+    if (less.length) this.#line.send({ action: "unsubscribe", tokens: less });
   }
 
   #begin() {
-    this.#failures = 0;
-    const ask = { action: "subscribe", tokens: [...this.#wanted], depth: true };
-    if (this.#cursor && Date.now() - this.#heardAt < RESUME_MS_MAX) ask.resume_from = this.#cursor;
-    this.#send(ask);
-    this.#tell("live");
+    const wish = { action: "subscribe", tokens: [...this.#wanted], depth: true };
+    if (this.#cursor && Date.now() - this.#heardAt < RESUME_MS_MAX) wish.resume_from = this.#cursor;
+    this.#line.send(wish);
   }
 
   #hear(message) {
@@ -70,21 +50,5 @@ export class Ticker extends EventTarget {
     }
     if (message.type === "ticks") this.dispatchEvent(new CustomEvent("ticks", { detail: message.ticks }));
     if (message.type === "error") console.warn("tick socket:", message.detail);
-  }
-
-  #again() {
-    if (!this.#running) return;
-    this.#tell("waiting");
-    const wait = RETRY_MS[Math.min(this.#failures++, RETRY_MS.length - 1)];
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#open(), wait * (0.7 + 0.6 * Math.random()));
-  }
-
-  #send(message) {
-    this.#socket.send(JSON.stringify(message));
-  }
-
-  #tell(state) {
-    this.dispatchEvent(new CustomEvent("state", { detail: state }));
   }
 }

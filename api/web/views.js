@@ -11,6 +11,13 @@ export class Views extends EventTarget {
   constructor() {
     super();
     addEventListener("hashchange", () => this.read());
+    document.addEventListener("keydown", (event) => {
+      if (event.key !== "/" || !this.now || event.target.matches("input, textarea, select")) return;
+      const search = $(this.now).querySelector("input[type=search]");
+      if (!search) return;
+      event.preventDefault();
+      search.focus();
+    });
   }
 
   /** Show what the address says. */

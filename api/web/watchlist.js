@@ -231,11 +231,6 @@ export class Watchlist extends EventTarget {
 
   #key(event) {
     if ($("market").hidden) return;
-    const typing = event.target.matches("input");
-    if (event.key === "/" && !typing) {
-      event.preventDefault();
-      $("search").focus();
-    }
     if (event.key === "Enter" && event.target.matches("#rows tr")) this.#choose(event.target);
     const move = { ArrowDown: 1, ArrowUp: -1 }[event.key];
     if (!move || this.#chosen === null) return;

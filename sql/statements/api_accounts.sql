@@ -178,6 +178,12 @@ select (coalesce((select n from projection_checkpoints where projector = 'accoun
            * %(per_event)s::bigint - 1 as "end",
        coalesce((select cursor from account_changes order by cursor desc limit 1), 0) as last
 
+-- place_before_newest: the place behind which so many changes are the newest; 0 where there are no more than that
+select coalesce((select cursor from account_changes
+                 where (%(account)s::text is null or account_id = %(account)s)
+                   and (%(kinds)s::text[] is null or kind = any (%(kinds)s))
+                 order by cursor desc offset %(newest)s limit 1), 0) as place
+
 -- api_changes: changes of all accounts behind a place
 select cursor, account_id, kind, key, change, before, after, observed_at from account_changes
 where cursor > %(after)s and (%(kinds)s::text[] is null or kind = any (%(kinds)s))

@@ -329,3 +329,21 @@ async def some(stream: AsyncIterator[dict[str, str]], count: int) -> AsyncIterat
     """Give the first `count` of a stream."""
     for _ in range(count):
         yield await asyncio.wait_for(anext(stream), PATIENCE_SECONDS)
+
+
+async def test_the_newest_changes_come_first_first_with_the_cursor_to_go_on_from(
+    settings: Settings, account: Account
+) -> None:
+    account.log = a_day()
+    await account.project()
+    wanted = await account.keys()
+    async with serving(settings) as api:
+        page = await get(api, newest=3)
+        assert [each["key"] for each in page["changes"]] == wanted[-3:]
+        assert page["next"] is None
+        assert (await get(api, since=page["cursor"]))["changes"] == []
+        assert [each["key"] for each in (await get(api, newest=5000))["changes"]] == wanted
+        of_trades = await get(api, newest=1, kind="trades")
+        assert [each["kind"] for each in of_trades["changes"]] == ["trades"]
+        await get(api, 400, newest=3, since="now")
+        await get(api, 400, newest=0)

@@ -13,7 +13,7 @@ import aiohttp
 import msgspec
 import pytest
 
-from api.accounts import roster, runs, shown
+from api.accounts import changes, difference, roster, runs, shown
 from api.app import create_app
 from api.latest import LatestPage, Watched
 from runtime.settings import Settings
@@ -66,6 +66,8 @@ RELIED_ON: dict[type[msgspec.Struct], str] = {
     shown.Told: "next synced_at fresh stale_because",
     runs.SyncRun: "n trigger started_at finished_at outcome error results",
     runs.Pulled: "rows unchanged",
+    difference.Change: "account_id kind key change before after observed_at",
+    changes.ChangePage: "changes cursor",
     Watched: "instrument_token exchange tradingsymbol name segment instrument_type tick_size",
     LatestPage: "ticks",
 }
