@@ -96,7 +96,7 @@ class Differences:
         return Stretch(changes, max(place, standing.end, *numbers), more=False)
 
     async def before_newest(self, wish: Wish, newest: int) -> int:
-        """Give the place behind which the newest changes stand, so many of those that are wished. Raises Unreachable."""
+        """Give the place behind which the newest changes stand, so many of those wished. Raises Unreachable."""
         asked = {"account": wish.account, "kinds": list(wish.kinds) if wish.kinds else None, "newest": newest}
         (found,) = await self._tables.rows("place_before_newest", asked, _Place)
         return found.place
