@@ -10,7 +10,7 @@ import msgspec
 from aiohttp import web
 
 from ops.sandbox import csv_tape, history, segment_tape
-from ops.sandbox.accounts import postback, shown
+from ops.sandbox.accounts import past, postback, shown
 from ops.sandbox.accounts.desk import ORDERS_MAX, Desk
 from ops.sandbox.accounts.inspection import Inspection
 from ops.sandbox.accounts.order import Order
@@ -33,7 +33,7 @@ from ops.sandbox.rest import Rest
 from ops.sandbox.session import Sessions
 from ops.sandbox.socket import Socket
 from ops.sandbox.tape import Tape
-from ops.sandbox.traders import Traders
+from ops.sandbox.traders import Traders, names
 from ops.sandbox.trouble import Trouble
 from runtime import log
 from runtime.errors import SettingError
@@ -59,7 +59,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     rate: ticks a second over all instruments, None is 1.5 for each; instruments: how many, None is the usual list;
     tape, speed: play recorded ticks instead; recording: play this one, which has a speed of its own; limits: whether
     Kite's limits of requests and connections are enforced; redirect_url: where a login leads to; traders: how many
-    seeded ones there are.
+    seeded ones there are; past: whether the first of them have traded before.
     """
 
     folder: Path
@@ -73,6 +73,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     limits: bool = True
     redirect_url: str = "http://127.0.0.1:8000/"
     traders: int = 0
+    past: bool = False
 
 
 class Exchange:
@@ -87,6 +88,8 @@ class Exchange:
         self.sessions = Sessions(options.folder / "sessions.json")
         self.hub = Hub(self.stage, self.journal)
         self.postbacks = Postbacks()
+        if options.past and isinstance(self.stage, Market):
+            past.live(options.folder / "books", options.seed, names(options.traders), time.time_ns())
         self.desk = Desk(
             options.folder / "books", self.stage, self._news, orders_max=ORDERS_MAX if options.limits else None
         )
@@ -226,6 +229,7 @@ async def run(
         speed=speed,
         redirect_url=f"http://{settings.api_host}:{settings.api_port}/",
         traders=settings.bahi_sandbox_traders,
+        past=True,
     )
     async with Exchange(options) as exchange:
         _log.info("sandbox.listening", port=exchange.port, instruments=len(exchange.hub.stage.instruments))

@@ -37,6 +37,11 @@ class _Seat(msgspec.Struct):
     owed: float = 0.0
 
 
+def names(count: int) -> list[str]:
+    """Give the client codes of so many traders."""
+    return [f"TR{number:04}" for number in range(1, count + 1)]
+
+
 class Traders:
     """All of them, on one desk."""
 
@@ -55,13 +60,13 @@ class Traders:
             if not 0 <= wish.users <= SANDBOX_TRADERS_MAX:
                 raise input_refused(f"Wanted from 0 to {SANDBOX_TRADERS_MAX} `users`, found {wish.users}")
             self._people(wish.users)
-        names = wish.users if isinstance(wish.users, list) else list(self._seats)
-        if unknown := set(names) - self._seats.keys():
+        meant = wish.users if isinstance(wish.users, list) else list(self._seats)
+        if unknown := set(meant) - self._seats.keys():
             raise input_refused(f"Wanted names of traders, found {', '.join(sorted(unknown))}")
-        for name in names:
+        for name in meant:
             self._seats[name].rate = rate
         if wish.cancel:
-            self._cancel(names)
+            self._cancel(meant)
 
     def act(self, name: str) -> None:
         """Let one of them do one thing now."""
@@ -119,15 +124,16 @@ class Traders:
                 due.pop().act()
 
     def _people(self, count: int) -> None:
-        names = [f"TR{number:04}" for number in range(1, count + 1)]
-        self._seats = {name: self._seats.get(name) or _Seat(Trader(name, self._seed, self._desk)) for name in names}
+        self._seats = {
+            name: self._seats.get(name) or _Seat(Trader(name, self._seed, self._desk)) for name in names(count)
+        }
 
     def _wake(self) -> None:
         for name, seat in self._seats.items():
             seat.trader = Trader(name, self._seed, self._desk)
 
-    def _cancel(self, names: Sequence[str]) -> None:
+    def _cancel(self, users: Sequence[str]) -> None:
         with self._desk.together():
-            for name in names:
+            for name in users:
                 for order in [each for each in self._desk.book(name).pending.values() if each.is_working]:
                     self._desk.cancel(name, order.order_id)

@@ -116,3 +116,46 @@ async def test_a_wrong_wish_for_traders_is_refused(tmp_path: Path, wish: dict[st
         status, answer = await call(running, "POST", "/sandbox/traders", json=wish)
     assert status == 400
     assert found in answer["message"]
+
+
+async def test_the_first_traders_have_a_past_and_it_is_lived_once(tmp_path: Path) -> None:
+    async with exchange(tmp_path, driven=False, traders=3, past=True) as running:
+        now = await books(running)
+        days = sorted(path.stem for path in (tmp_path / "books").iterdir())
+        before = await books(running, f"?day={days[-2]}")
+        client = await kite(running, "TR0001")
+        holdings, positions = await asyncio.to_thread(client.holdings), await asyncio.to_thread(client.positions)
+    assert len(days) == 3
+    assert all(
+        book["trades"] and not [p for p in book["positions"] if p["product"] == "MIS" and p["quantity"]]
+        for book in before
+    )
+    assert all(not book["orders"] and Decimal(book["cash"]) != 10_000_000 for book in now)
+    assert any(each["quantity"] for book in now for each in book["holdings"])
+    assert any(each["t1_quantity"] for book in now for each in book["holdings"])
+    assert any(each["overnight_quantity"] for book in now for each in book["positions"])
+    assert len(holdings) + len(positions["net"]) == len(now[0]["holdings"]) + len(now[0]["positions"]) > 0
+    assert positions["day"] == []
+    async with exchange(tmp_path, driven=False, traders=5, past=True) as running:
+        again = [book for book in await books(running) if book["user_id"] < "TR0004"]
+    assert [(book["cash"], len(book["holdings"]), len(book["positions"])) for book in again] == [
+        (book["cash"], len(book["holdings"]), len(book["positions"])) for book in now
+    ]
+
+
+async def test_gains_since_the_morning_count_from_what_was_there(tmp_path: Path) -> None:
+    async with exchange(tmp_path, driven=False, traders=3, past=True) as running:
+        for _ in range(100):
+            for name in ("TR0001", "TR0002", "TR0003"):
+                running.traders.act(name)
+        found = await books(running)
+    for book in found:
+        value = sum(
+            Decimal(each["overnight_price"]) * each["overnight_quantity"] * -each["multiplier"]
+            for each in book["positions"]
+        )
+        value += sum(each["quantity"] * Decimal(each["last_price"]) * each["multiplier"] for each in book["positions"])
+        for each in book["holdings"]:
+            value += (each["quantity"] + each["t1_quantity"]) * (Decimal(each["last_price"]) - Decimal(each["average"]))
+        gained = Decimal(book["realised"]) + Decimal(book["unrealised"])
+        assert gained == pytest.approx(Decimal(book["cash_flow"]) + value, abs=Decimal("1e-6"))
