@@ -96,7 +96,7 @@ async def test_a_session_outlives_kill_9_and_so_does_the_journal(tmp_path: Path)
 
 
 async def test_a_full_disk_ends_it_with_a_reason_and_no_message_goes_unrecorded(tmp_path: Path) -> None:
-    async with started(tmp_path, file_bytes_max=20_000, BAHI_SANDBOX_RATE="20000") as process:
+    async with started(tmp_path, file_bytes_max=20_000, BAHI_SANDBOX_RATE="20000", BAHI_SANDBOX_TRADERS="0") as process:
         await line_with(process, b"sandbox.listening")
         port = int((tmp_path / "sandbox" / "port").read_text())
         async with client(port, await log_in(port)) as one:
@@ -110,6 +110,14 @@ async def test_a_full_disk_ends_it_with_a_reason_and_no_message_goes_unrecorded(
     sent = list(journal.read(tmp_path / "sandbox" / "journal"))
     assert 0 < len(sent) <= (20_000 - len(journal.MAGIC)) // journal.RECORD.itemsize
     assert [s.crc for s in sent[: len(one.frames)]] == [zlib.crc32(frame) for frame in one.frames]
+
+
+async def test_a_full_disk_that_takes_no_books_ends_it_with_a_reason(tmp_path: Path) -> None:
+    async with started(tmp_path, file_bytes_max=20_000, BAHI_SANDBOX_TRADERS="2") as process:
+        code, said = await ended(process)
+    assert code == 1
+    assert b"room for the sandbox's books" in said
+    assert b"Traceback" not in said
 
 
 @pytest.mark.parametrize(

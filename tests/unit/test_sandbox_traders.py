@@ -19,6 +19,7 @@ from ops.sandbox.accounts.order import MODIFIED, Order
 from ops.sandbox.accounts.trader import Trader
 from ops.sandbox.envelope import Refusal
 from ops.sandbox.market import Market
+from runtime.errors import Unreachable
 
 USER = "TR0001"
 NOON_NS = 1_776_061_800 * 10**9  # 2026-04-13 12:00 IST
@@ -134,7 +135,10 @@ def test_nobody_hears_of_what_is_not_written_before_it_is(tmp_path: Path, market
     desk = Desk(tmp_path, market, hear, lambda: NOON_NS)
     order_id = desk.place(USER, "regular", {**FORM, "order_type": "LIMIT", "price": "100"})
     heard.clear()
-    with full_disk((tmp_path / "2026-04-13.jsonl").stat().st_size + 10), pytest.raises(OSError, match="too large"):
+    with (
+        full_disk((tmp_path / "2026-04-13.jsonl").stat().st_size + 10),
+        pytest.raises(Unreachable, match="free the disk"),
+    ):
         desk.cancel(USER, order_id)
     assert heard == []
     desk.book("AB1234")

@@ -15,6 +15,7 @@ import msgspec
 
 from ops.sandbox.accounts.gtt import Trigger
 from ops.sandbox.accounts.order import Terms
+from runtime.errors import Unreachable
 
 
 class Carried(msgspec.Struct, frozen=True):
@@ -125,7 +126,7 @@ class Ledger:
 
     def __init__(self, folder: Path, day: date) -> None:
         """Go on behind the last whole line."""
-        self.day = day
+        self.day, self._folder = day, folder
         folder.mkdir(parents=True, exist_ok=True)
         self._file = os.open(_path(folder, day), os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
         size = os.fstat(self._file).st_size
@@ -139,9 +140,14 @@ class Ledger:
         self._waiting += b"".join(msgspec.json.encode(entry) + b"\n" for entry in entries)
 
     def flush(self) -> None:
-        """Write what was noted, all in one go; what the disk refuses waits for the next time. Raises OSError."""
-        while self._waiting:
-            del self._waiting[: os.write(self._file, self._waiting)]
+        """Write what was noted, all in one go; what the disk refuses waits for the next time. Raises Unreachable."""
+        try:
+            while self._waiting:
+                del self._waiting[: os.write(self._file, self._waiting)]
+        except OSError as error:
+            raise Unreachable(
+                f"room for the sandbox's books in {self._folder}", str(error), "free the disk or mend its rights"
+            ) from error
 
     def close(self) -> None:
         """Write no more; it may be said twice."""
