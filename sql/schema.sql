@@ -887,6 +887,28 @@ CREATE TABLE public.decisions (
 
 COMMENT ON TABLE public.decisions IS 'How far the requests of each stream were taken in: one that is forwarded twice counts once.';
 
+CREATE TABLE public.divergences (
+    account_id text NOT NULL,
+    exchange text NOT NULL,
+    tradingsymbol text NOT NULL,
+    product text NOT NULL,
+    type text NOT NULL,
+    ours numeric NOT NULL,
+    theirs numeric NOT NULL,
+    settling boolean NOT NULL,
+    evidence jsonb NOT NULL,
+    observed_at timestamp with time zone NOT NULL,
+    CONSTRAINT divergences_type_check CHECK ((type = ANY (ARRAY['missing_fill'::text, 'manual_trade'::text, 'corporate_action'::text, 'conversion'::text, 'expired'::text, 'quantity'::text, 'average_price'::text, 'pnl'::text, 'charge'::text])))
+);
+
+COMMENT ON TABLE public.divergences IS 'What stands otherwise in our books than at the broker, by the newest answers: docs/reconciliation.md.';
+
+COMMENT ON COLUMN public.divergences.ours IS 'A quantity, a price or an amount, as the type says; theirs is the broker''s.';
+
+COMMENT ON COLUMN public.divergences.settling IS 'One side moved after the other was asked: the next pull may mend it, and it raises no alarm.';
+
+COMMENT ON COLUMN public.divergences.observed_at IS 'When the newest of the answers was given that it follows from.';
+
 CREATE TABLE public.feed_gaps (
     feed text NOT NULL,
     connection integer NOT NULL,
@@ -995,6 +1017,23 @@ CREATE TABLE public.margins (
 );
 
 COMMENT ON TABLE public.margins IS 'The funds of each segment as the broker last told.';
+
+CREATE TABLE public.missing_fills (
+    account_id text NOT NULL,
+    day date NOT NULL,
+    order_id text NOT NULL,
+    exchange text NOT NULL,
+    tradingsymbol text NOT NULL,
+    product text NOT NULL,
+    side text NOT NULL,
+    filled_quantity numeric NOT NULL,
+    traded_quantity numeric NOT NULL,
+    observed_at timestamp with time zone NOT NULL
+);
+
+COMMENT ON TABLE public.missing_fills IS 'Orders of which the broker says that more was filled than its trades come to.';
+
+COMMENT ON COLUMN public.missing_fills.observed_at IS 'When this state of the order was answered to us.';
 
 CREATE TABLE public.opening_lots (
     account_id text NOT NULL,
@@ -1414,6 +1453,9 @@ ALTER TABLE ONLY public.day_positions
 ALTER TABLE ONLY public.decisions
     ADD CONSTRAINT decisions_pkey PRIMARY KEY (stream);
 
+ALTER TABLE ONLY public.divergences
+    ADD CONSTRAINT divergences_pkey PRIMARY KEY (account_id, exchange, tradingsymbol, product, type);
+
 ALTER TABLE ONLY public.feed_gaps
     ADD CONSTRAINT feed_gaps_pkey PRIMARY KEY (stream, from_time);
 
@@ -1431,6 +1473,9 @@ ALTER TABLE ONLY public.lost_rows
 
 ALTER TABLE ONLY public.margins
     ADD CONSTRAINT margins_pkey PRIMARY KEY (account_id, segment);
+
+ALTER TABLE ONLY public.missing_fills
+    ADD CONSTRAINT missing_fills_pkey PRIMARY KEY (account_id, day, order_id);
 
 ALTER TABLE ONLY public.multipliers
     ADD CONSTRAINT multipliers_pkey PRIMARY KEY (exchange, tradingsymbol);
@@ -1496,7 +1541,11 @@ CREATE INDEX account_changes_account ON public.account_changes USING btree (acco
 
 CREATE INDEX account_changes_kind ON public.account_changes USING btree (kind, cursor);
 
+CREATE INDEX account_changes_line ON public.account_changes USING btree (account_id, key, observed_at) WHERE (kind = ANY (ARRAY['positions'::text, 'holdings'::text]));
+
 CREATE UNIQUE INDEX attribution_rules_now ON public.attribution_rules USING btree (rule_id, draft) WHERE (ended_at IS NULL);
+
+CREATE INDEX books_open ON public.books USING btree (account_id) WHERE ((quantity <> (0)::numeric) AND (NOT draft));
 
 CREATE INDEX books_symbol ON public.books USING btree (exchange, tradingsymbol);
 

@@ -22,12 +22,17 @@ def lots(found: Mapping[str, Sequence[Row]]) -> list[dict[str, Any]]:
         _lot(row, row.columns["product"] or "CNC", _owned(row), row.columns["average_price"])
         for row in found.get("holdings", ())
     ]
+    margin = [
+        _lot(row, "MTF", on_margin(mtf), Reading(mtf).number("average_price"))
+        for row in found.get("holdings", ())
+        if row.columns["product"] != "MTF" and (mtf := Reading(row.raw).fields("mtf"))
+    ]
     contracts = [
         _lot(row, row.columns["product"], row.columns["overnight_quantity"], _carried_at(row))
         for row in found.get("positions", ())
         if row.columns["product"] not in SHARES
     ]
-    return [lot for lot in (*shares, *contracts) if lot["quantity"]]
+    return [lot for lot in (*shares, *margin, *contracts) if lot["quantity"]]
 
 
 def _lot(row: Row, product: str, quantity: Decimal, price: Decimal | None) -> dict[str, Any]:
@@ -36,9 +41,25 @@ def _lot(row: Row, product: str, quantity: Decimal, price: Decimal | None) -> di
 
 
 def _owned(row: Row) -> Decimal:
-    told = row.columns
-    now = (told["quantity"] or ZERO) + (told["t1_quantity"] or ZERO) + (told["collateral_quantity"] or ZERO)
-    return max(told["opening_quantity"] or ZERO, now)
+    names = ("quantity", "t1_quantity", "collateral_quantity", "opening_quantity")
+    return in_the_morning(*(row.columns[name] for name in names))
+
+
+def in_the_morning(
+    quantity: Decimal | None, t1_quantity: Decimal | None, collateral: Decimal | None, opening: Decimal | None
+) -> Decimal:
+    """Give what the depository had of a share when the day began."""
+    return max(opening or ZERO, (quantity or ZERO) + (t1_quantity or ZERO) + (collateral or ZERO))
+
+
+def on_margin(mtf: Mapping[str, Any]) -> Decimal:
+    """Give what of a share was held on margin (MTF) when the day began: what is left, and what of it was sold today.
+
+    Kite keeps it in an object of its own within the holding; that a sale of it lowers `quantity` is as with `used`
+    shares, and was not seen.
+    """
+    told = Reading(dict(mtf))
+    return told.amount("quantity") + told.amount("used_quantity")
 
 
 def _carried_at(row: Row) -> Decimal | None:

@@ -213,6 +213,9 @@ def _position(raw: object, _: date) -> Row:
 def _holding(raw: object, _: date) -> Row:
     row = Reading(raw)
     exchange, symbol = row.needed_text("exchange"), row.needed_text("tradingsymbol")
+    if isinstance(mtf := row.raw.get("mtf"), dict):  # stays in `raw`, and is read from there
+        for name in ("quantity", "used_quantity", "average_price"):
+            Reading(mtf).number(name)
     numbers = (
         *("realised_quantity", "used_quantity", "authorised_quantity", "opening_quantity", "short_quantity"),
         *("collateral_quantity", "average_price", "close_price", "last_price", "pnl", "day_change"),

@@ -8,6 +8,7 @@ knew. One that is unchanged writes no row but when it was asked.
                  (`taking`)
     Forwarded -> what the user decided (`decisions`)
     at the end of a batch, for what it touched -> whose it is (`attributing`) -> books (`folding`) -> costs (`charging`)
+                                                    -> what the broker says otherwise (`reconciling`)
 
 What is derived follows from the tables alone, so it is the same however the events are cut into batches.
 
@@ -26,6 +27,7 @@ from projectors.accounts.attributing import Attributing
 from projectors.accounts.charging import charge
 from projectors.accounts.folding import Folding
 from projectors.accounts.kite import Unread
+from projectors.accounts.reconciling import reconcile
 from projectors.accounts.taking import Answer, instant, take, text
 from projectors.accounts.touched import Touched
 from projectors.projector import Projection
@@ -93,6 +95,7 @@ class AccountProjector:
             match event:
                 case Known():
                     await rows.run("know_account", {**_told(event), "n": n})
+                    touched.answered.add(event.account)
                 case SyncRun():
                     await self._end_run(rows, n, event)
                 case Forwarded():
@@ -106,6 +109,7 @@ class AccountProjector:
         await attributing.run()
         await Folding(rows, touched, attributing).run()
         await charge(rows, touched)
+        await reconcile(rows, touched)
 
     async def _end_run(self, rows: Rows, n: int, run: SyncRun) -> None:
         await rows.run("meet_account", {"account": run.account, "broker": run.broker, "n": n})
@@ -155,6 +159,8 @@ TABLES = (
         "closed_lots",
         "trade_charges",
         "uncharged",
+        "missing_fills",
+        "divergences",
     ),
 )
 ACCOUNTS = Projection(

@@ -54,7 +54,7 @@ async def take(rows: Rows, touched: Touched, answer: Answer, packed: bytes) -> l
     held = next(iter(await rows.run("last_snapshot", told)), None)
     newest = held is None or snapshot.asked_ns > held["asked_ns"]
     if not packed:
-        return await _repeat(rows, answer, held, newest=newest)
+        return await _repeat(rows, touched, answer, held, newest=newest)
     await rows.run("meet_account", told)
     found = kite.sheets(snapshot.kind, unpacked(snapshot, packed))
     before, before_day = _before(answer, held) if newest else ({}, answer.day)
@@ -75,10 +75,13 @@ async def take(rows: Rows, touched: Touched, answer: Answer, packed: bytes) -> l
         await _open_lots(rows, touched, answer, found, first=held is None)
         count = sum(len(sheet.items) for sheet in found.values())
         await rows.run("keep_snapshot", {**told, "rows": count, "body": packed})
+        touched.answered.add(snapshot.account)
     return unread
 
 
-async def _repeat(rows: Rows, answer: Answer, held: Mapping[str, Any] | None, *, newest: bool) -> list[Unread]:
+async def _repeat(
+    rows: Rows, touched: Touched, answer: Answer, held: Mapping[str, Any] | None, *, newest: bool
+) -> list[Unread]:
     """Take an answer that was the same as the one before."""
     if held is None or held["sha256"] != answer.snapshot.sha256:
         wanted = f"the body {answer.snapshot.sha256[:12]} before an answer that is the same"
@@ -86,6 +89,7 @@ async def _repeat(rows: Rows, answer: Answer, held: Mapping[str, Any] | None, *,
         return [Unread(1, str(error), answer.snapshot)]
     if newest:
         await rows.run("repeat_snapshot", answer.told)
+        touched.answered.add(answer.snapshot.account)
         kind = answer.snapshot.kind
         for table in ("positions", "day_positions") if kind == "positions" else (kind,):
             if table in STANDING:

@@ -17,11 +17,12 @@ class Line(NamedTuple):
 class Touched(msgspec.Struct):
     """By account: orders and trades told anew (by order id), lines to fold from the beginning, days to charge again.
 
-    openings: accounts whose first lots were just told. rules: the user's rules are others now, so that all of the past
-    is attributed again.
+    answered: accounts of which the broker told something, also that all is as before. openings: accounts whose first
+    lots were just told. rules: the user's rules are others now, so that all of the past is attributed again.
     """
 
     accounts: set[str] = set()
+    answered: set[str] = set()
     orders: dict[str, set[str]] = {}
     lines: dict[str, set[Line]] = {}
     days: dict[str, set[date]] = {}

@@ -19,7 +19,10 @@ from tests.account_log import DAY, AccountLog, holding, order, position, positio
 from tests.loops import Desk
 
 NEXT_DAY = "2026-04-14"
-DERIVED = ("books", "closed_lots", "trade_charges", "opening_lots", "orders", "trades", "positions")
+DERIVED = (
+    *("books", "closed_lots", "trade_charges", "opening_lots", "orders", "trades", "positions"),
+    *("missing_fills", "divergences"),
+)
 
 
 @pytest.fixture
@@ -259,14 +262,10 @@ FILLS = st.tuples(
 TAGS = [None, "momo", "strat:7", "strategy_9"]
 
 
-@hypothesis_settings(
-    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-)
-@given(story=st.lists(FILLS, min_size=1, max_size=12), data=st.data())
-async def test_however_the_events_come_the_books_are_the_same_and_add_up(
-    desk: Desk, story: Story, data: st.DataObject
-) -> None:
-    """Cut into batches at will, snapshots late or twice, rules in between: the tables are those of one go."""
+@st.composite
+def histories(draw: st.DrawFn) -> tuple[AccountLog, list[dict[str, Any]], list[int]]:
+    """Give a log, the fills in it, and how many events each batch is to have."""
+    story: Story = draw(st.lists(FILLS, min_size=1, max_size=12))
     fills = [
         bought(
             str(number),
@@ -280,16 +279,35 @@ async def test_however_the_events_come_the_books_are_the_same_and_add_up(
         for number, (minute, side, quantity, price, of, product) in enumerate(story, 1)
     ]
     log = with_tariff()
-    cuts = sorted(data.draw(st.lists(st.integers(0, len(fills)), max_size=4), label="snapshots"))
-    late = data.draw(st.booleans(), label="late")
+    cuts = sorted(draw(st.lists(st.integers(0, len(fills)), max_size=4)))
+    late = draw(st.booleans())
     for place, cut in enumerate([*(reversed(cuts) if late else cuts), len(fills)]):
         clock = f"11:{59 - place if late else place:02}:00"
         log.snapshot("main", "trades", fills[:cut], clock)
-        if data.draw(st.booleans(), label="orders"):
+        if draw(st.booleans()):
             log.snapshot("main", "orders", [order(str(of), tag=TAGS[of - 1]) for of in range(1, 5)], clock)
-        if data.draw(st.booleans(), label="rule"):
-            draft = data.draw(st.booleans(), label="draft")
-            log.decide(RuleSet(rule="m", strategy="m", kind="tag", pattern="momo", draft=draft), place + 1)
+        if draw(st.booleans()):
+            net = draw(st.integers(-3, 3))
+            log.snapshot("main", "positions", positions([position(net), position(net, product="CNC")]), clock)
+            log.snapshot("main", "holdings", [holding(abs(net))], clock)
+            if not late:
+                log.again("main", "trades", f"11:{place:02}:30")
+        if draw(st.booleans()):
+            log.decide(
+                RuleSet(rule="m", strategy="m", kind="tag", pattern="momo", draft=draw(st.booleans())), place + 1
+            )
+    return log, fills, draw(st.lists(st.integers(1, len(log.events)), min_size=1, max_size=8))
+
+
+@hypothesis_settings(
+    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
+@given(history=histories())
+async def test_however_the_events_come_the_books_are_the_same_and_add_up(
+    desk: Desk, history: tuple[AccountLog, list[dict[str, Any]], list[int]]
+) -> None:
+    """Cut into batches at will, snapshots late or twice, rules in between: the tables are those of one go."""
+    log, fills, sizes = history
     await forget(desk)
     await desk.project(ACCOUNTS, log.events)
     at_once = await tables(desk)
@@ -297,10 +315,10 @@ async def test_however_the_events_come_the_books_are_the_same_and_add_up(
 
     await forget(desk)
     left = log.events
-    while left:
-        size = data.draw(st.integers(1, len(left)), label="batch")
-        await desk.project(ACCOUNTS, left[:size])
-        left = left[size:]
+    for size in (*sizes, len(left)):
+        if left:
+            await desk.project(ACCOUNTS, left[:size])
+            left = left[size:]
     assert await tables(desk) == at_once
 
 
@@ -322,6 +340,9 @@ def check(found: dict[str, list[dict[str, Any]]], fills: list[dict[str, Any]]) -
         sign = 1 if fill["transaction_type"] == "BUY" else -1
         cash[fill["product"]] -= sign * fill["quantity"] * Decimal(fill["average_price"])
         quantity[fill["product"]] += sign * fill["quantity"]
+    for lot in found["opening_lots"]:  # taken over, without cash that is known
+        cash[lot["product"]] -= lot["quantity"] * lot["price"]
+        quantity[lot["product"]] += lot["quantity"]
     for product, left in quantity.items():
         own = [row for row in found["books"] if row["product"] == product and not row["draft"]]
         assert sum(row["quantity"] for row in own) == left
