@@ -4,7 +4,7 @@
 
 # Two workers fit the two cores that the suite is measured on; each starts its own PostgreSQL and Redis.
 TEST_WORKERS ?= 2
-BENCH ?= parse append load candles fanout http archive rebuild e2e
+BENCH ?= parse append load candles fanout http archive rebuild sync e2e
 PROVE_REPORT ?= build/prove.md
 SEEDS ?= 2000
 FROM ?= 0

@@ -3,7 +3,9 @@
 Which status means what:
 
     400  what was sent cannot be served as it stands
+    403  it is not signed by whom it says that it is from
     404  it names something that is not there
+    413  it is larger than it can be
     503  a server or disk does not answer for now; with Retry-After and a remedy
     500  a defect; the log has the whole story, the answer none of it
 """
@@ -30,12 +32,24 @@ class NotFound(BadInput):
     """What a client names is not there."""
 
 
+class TooLarge(BadInput):
+    """What a client sends is larger than it can be."""
+
+
+class Forbidden(BadInput):
+    """What a client sends does not prove that he may."""
+
+
 def answer_error(request: Asked, error: BahiError) -> Response[Body]:
     """Answer one of our own errors."""
     body: Body = {"detail": str(error), "wanted": error.wanted, "found": error.found, "remedy": error.remedy}
     match error:
         case NotFound():
             return Response(body, status_code=404)
+        case Forbidden():
+            return Response(body, status_code=403)
+        case TooLarge():
+            return Response(body, status_code=413)
         case BadInput():
             return Response(body, status_code=400)
         case Unreachable():

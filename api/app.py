@@ -10,7 +10,7 @@ from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
 
 from api import answers, candles, health, instruments, latest, page, parked, session, status
-from api.accounts import changes, roster, runs, standing, trading
+from api.accounts import changes, postback, roster, runs, setup, standing, sync, trading
 from api.accounts.known import Answers
 from api.accounts.socket import AccountSocket
 from api.decisions import actions, by_hand, rules, strategies, tariffs
@@ -49,6 +49,7 @@ ROUTES = [
     parked.retry,
     parked.set_aside,
     parked.show_parked,
+    postback.take_postback,
     roster.list_accounts,
     roster.show_account,
     rules.apply_rule,
@@ -61,6 +62,9 @@ ROUTES = [
     session.log_out,
     session.make_ticket,
     session.read_session,
+    setup.add_account,
+    setup.bring_token,
+    setup.remove_account,
     standing.list_holdings,
     standing.list_margins,
     standing.list_positions,
@@ -70,6 +74,8 @@ ROUTES = [
     strategies.list_strategies,
     strategies.set_strategy,
     strategies.show_strategy,
+    sync.sync_account,
+    sync.sync_kind,
     tariffs.list_tariffs,
     tariffs.remove_tariff,
     tariffs.set_tariff,
@@ -99,6 +105,7 @@ def create_app(parts: Parts, routes: Sequence[HTTPRouteHandler] = ROUTES) -> Doo
         "live": parts.live,
         "page": parts.page,
         "requests": parts.requests,
+        "settings": parts.settings,
         "tables": parts.tables,
         "tickets": parts.tickets,
         "watch": parts.watch,

@@ -38,6 +38,7 @@ LATEST_PATH = "/api/latest/"
 FILES_PATH = "/web/"
 OPEN_PATHS = frozenset({"/", "/health", "/ready", "/favicon.ico"})
 LOGIN_PATH = "/api/session"
+POSTBACK_PATH = "/postback/kite"  # a broker has no key of ours; what it sends is signed with the app's secret
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 LOCAL_NAMES = frozenset({"localhost", "localhost.localdomain"})
 
@@ -201,7 +202,7 @@ class Door:
 
 def is_open(path: str, method: str) -> bool:
     """Say whether a path is for everyone."""
-    if path == LOGIN_PATH:
+    if path in (LOGIN_PATH, POSTBACK_PATH):
         return method == "POST"
     return method in ("GET", "HEAD") and (path in OPEN_PATHS or path.startswith(FILES_PATH))
 

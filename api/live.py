@@ -16,7 +16,7 @@ A replay (`ops/replay/to_live.py`) does not `run` the hub: it takes streams up w
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -56,6 +56,7 @@ class Live:
         self.prices = prices
         self.feeds: dict[str, Feed] = {}
         self.viewers: set[Viewer] = set()
+        self.watchers: list[Callable[[Sequence[Recorded]], None]] = []  # are shown each batch; they wait for nothing
         self.found_streams = asyncio.Event()  # set when the log's streams are known, and so where its end is
         self.unreadable: str | None = "the log was not read yet"  # why prices may be old
         self._house = House()
@@ -170,6 +171,8 @@ class Live:
                 own = decode(events).ticks
                 self.feeds[stream].take(events, own, np.unique(own["instrument_token"]).tolist())
         self._house.show(ticks, self.cursor)
+        for watch in self.watchers:
+            watch(batch)
         moved, self._moved = self._moved, asyncio.Event()
         moved.set()
 

@@ -17,6 +17,7 @@ from api.requests import Requests
 from api.status import Watch
 from api.tables import Tables
 from api.tickets import Tickets
+from api.updates import Updates
 from events.archive import Archive
 from events.log import Log
 from events.reader import Reader
@@ -44,6 +45,7 @@ class Parts(msgspec.Struct, frozen=True):
     page: Page
     following: Following
     pulls: Pulls
+    updates: Updates
     closing: asyncio.Event
 
     def make_reader(self) -> Reader:
@@ -58,6 +60,8 @@ def make(settings: Settings, log: Log, clock: Clock | None = None) -> Parts:
     live = Live(Reader(log, Archive.at(settings)), Prices(), clock)
     closing = asyncio.Event()
     requests = Requests(settings, log, Archive.at(settings), clock, _fence(settings))
+    updates = Updates(requests)
+    live.watchers.append(updates.see)
     return Parts(
         settings=settings,
         clock=clock,
@@ -73,6 +77,7 @@ def make(settings: Settings, log: Log, clock: Clock | None = None) -> Parts:
         page=Page(),
         following=Following(Differences(tables), closing),
         pulls=Pulls(tables, requests, clock, closing),
+        updates=updates,
         closing=closing,
     )
 

@@ -12,7 +12,16 @@ from pathlib import Path
 
 import msgspec
 
-from events.accounts import ActionSet, PullAccounts, RuleRemoved, RuleSet, StrategySet, TariffSet
+from events.accounts import (
+    AccountSet,
+    ActionSet,
+    OrderUpdated,
+    PullAccounts,
+    RuleRemoved,
+    RuleSet,
+    StrategySet,
+    TariffSet,
+)
 from events.archive import Archive
 from events.log import Log
 from events.messages import Retry, SetAside, Subscribe, Sync, Unsubscribe, pack
@@ -34,7 +43,7 @@ APPEND_SECONDS_MAX = 5.0  # a healthy disk takes milliseconds; a full one takes 
 KEYS_MAX = 10_000  # idempotency keys remembered; the consumer of the log knows the older ones
 
 Decision = StrategySet | RuleSet | RuleRemoved | ActionSet | TariffSet
-Request = Subscribe | Unsubscribe | Sync | Retry | SetAside | PullAccounts | Decision
+Request = Subscribe | Unsubscribe | Sync | Retry | SetAside | PullAccounts | OrderUpdated | AccountSet | Decision
 
 _log = get("requests")
 

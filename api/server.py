@@ -72,6 +72,7 @@ async def serve(parts: Parts, stop: asyncio.Event) -> None:
             tasks.create_task(parts.observer.run()),
             tasks.create_task(seed(parts.tables, parts.live.prices)),
             tasks.create_task(reload_keys(parts)),
+            tasks.create_task(parts.updates.run()),
         ]
         requests = tasks.create_task(parts.requests.run(stop))
         await listen(create_app(parts), parts, stop)

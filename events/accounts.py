@@ -7,6 +7,7 @@ one stream, and the tables are the same after every replay.
 All times are UTC epoch nanoseconds; a day is an IST date. No event holds a secret: credentials lie in the vault.
 """
 
+import re
 from typing import Literal, get_args
 
 import msgspec
@@ -18,6 +19,8 @@ Kind = Literal["orders", "trades", "positions", "holdings", "margins"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 Trigger = Literal["schedule", "start", "close", "request", "update"]
 Outcome = Literal["ok", "partial", "failed", "refused"]
+NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")  # of an account: one word of a secret's name, and of a URL
+NAME_WANTED = "a name of up to 64 letters, digits and _.-, the first one a letter, digit or _"
 BODY_BYTES_MAX = 512 * 1024  # compressed, in one event: base64 makes it a third longer; a larger one goes in parts
 
 

@@ -28,8 +28,9 @@ from runtime.log import get
 MICROSECONDS = 1_000_000
 AHEAD_SECONDS_MAX = 60.0  # nobody books farther: each process waits for one booking at a time
 # A broker counts when calls arrive, not when they left. Two that left a window apart arrive closer together where the
-# first one was held up, on a new connection say; this much is given for it, and costs 8 % of the rate.
-SLACK = 1.08
+# first one was held up, on a new connection say; this much is given for it, and costs a tenth of the rate. What is
+# refused all the same is tried again.
+SLACK = 1.1
 SHARES = 2  # with Redis down: `bahi sync`, and one more process on the same key
 DOWN_SECONDS = 5.0  # how long a Redis that did not answer is not asked
 

@@ -10,14 +10,15 @@ A token never stands in an argument unless the user puts it there: `--token -` a
 from collections.abc import Callable
 from urllib.parse import parse_qs, urlsplit
 
-from producers.accounts.account import NAME, NAME_WANTED, Account, address_of, api_secret_of, secret_name
+from events.accounts import NAME, NAME_WANTED
+from producers.accounts.account import Account, address_of, api_secret_of
 from producers.accounts.file import AccountsFile
 from producers.kite.address import SANDBOX, SANDBOX_SECRET, address
 from producers.kite.rest import Rest
 from runtime import layout
 from runtime.errors import BadInput, SettingError
 from runtime.settings import BROKERS, Settings
-from runtime.vault import Vault
+from runtime.vault import Vault, account_secret
 
 Ask = Callable[[str], str]
 """Shows a text that asks for something, and gives what was typed."""
@@ -35,7 +36,7 @@ def log_in(settings: Settings, broker: str, account: str | None, token: str | No
         raise BadInput(f"a broker out of {', '.join(BROKERS)}", repr(broker), "bahi login kite")
     if account and not NAME.fullmatch(account):
         raise BadInput(NAME_WANTED, repr(account), "spell it as ACCOUNTS_FILE does")
-    name = secret_name(account, "access_token") if account else f"{broker}/access_token"
+    name = account_secret(account, "access_token") if account else f"{broker}/access_token"
     layout.prepare(settings.bahi_data_dir)  # a vault of another version is not written
     if token is None:
         token = _fetched(settings, broker, account, ask)

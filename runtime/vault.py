@@ -28,6 +28,11 @@ NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*){0,
 OWNER_ONLY = 0o600
 
 
+def account_secret(account: str, what: str) -> str:
+    """Give the name of an account's `access_token`, `api_key` or `api_secret`."""
+    return f"accounts/{account}/{what}"
+
+
 def customer_secret(broker: str, user: str) -> str:
     """Give the name under which the secret of a broker's customer's app lies: who checks a signature knows no more."""
     return f"customers/{broker}/{user}/api_secret"

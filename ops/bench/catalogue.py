@@ -11,7 +11,7 @@ import msgspec
 from ops.bench.measure import Bench, Case, Trial
 from runtime.errors import SettingError
 
-NAMES = ("parse", "append", "load", "candles", "fanout", "http", "archive", "rebuild", "e2e")
+NAMES = ("parse", "append", "load", "candles", "fanout", "http", "archive", "rebuild", "sync", "e2e")
 GIB = 1024**3
 CPU_INFO, CPU_NAME = Path("/proc/cpuinfo"), "model name"
 
@@ -70,6 +70,8 @@ def _bench(name: str) -> Bench:
             from ops.bench.archive import run as found
         case "rebuild":
             from ops.bench.rebuild import run as found
+        case "sync":
+            from ops.bench.sync import run as found
         case _:
             from ops.bench.e2e import run as found
     return found

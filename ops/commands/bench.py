@@ -11,7 +11,7 @@ PLAIN_COLUMNS = 200
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
 @click.option("--quick", is_flag=True, help="One short round: it shows that the benchmark works, and no more.")
 def command(name: str, as_json: bool, quick: bool) -> int:
-    """Measure how fast a stage is: parse, append, load, candles, fanout, http, archive, rebuild or e2e.
+    """Measure how fast a stage is: parse, append, load, candles, fanout, http, archive, rebuild, sync or e2e.
 
     Each figure stands beside the limit that was measured in turns with it; what counts is the ratio. Servers and files
     of its own are used, and gone after. Progress goes to standard error.

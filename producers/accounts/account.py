@@ -1,18 +1,15 @@
 """One account: as whom we come to its broker, and where its secrets lie."""
 
-import re
 from pathlib import Path
 
 import msgspec
 
+from events.accounts import NAME, NAME_WANTED
 from producers.kite.address import SANDBOX, SANDBOX_SECRET, Address, Tokens
 from runtime.clock import Clock
 from runtime.errors import SettingError
 from runtime.settings import Settings
-from runtime.vault import Vault
-
-NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")  # one word of a secret's name, and of a URL
-NAME_WANTED = "a name of up to 64 letters, digits and _.-, the first one a letter, digit or _"
+from runtime.vault import Vault, account_secret
 
 
 class Account(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,21 +33,16 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
         return f"Account({self.account!r}, {self.broker!r}, {self.user!r})"
 
 
-def secret_name(account: str, what: str) -> str:
-    """Give the vault's name of an account's `access_token`, `api_key` or `api_secret`."""
-    return f"accounts/{account}/{what}"
-
-
 def address_of(account: Account, where: Address, data_dir: Path) -> Address:
     """Give the broker's address for this account, with its own API key where it has one. Blocks on the disk."""
-    held = Vault(data_dir).get(secret_name(account.account, "api_key"))
+    held = Vault(data_dir).get(account_secret(account.account, "api_key"))
     api_key = account.api_key or (held[0] if held else where.api_key)
     return msgspec.structs.replace(where, api_key=api_key)
 
 
 def api_secret_of(account: Account, settings: Settings) -> str:
     """Give the secret of this account's app, empty where nobody told it. Blocks on the disk."""
-    held = Vault(settings.bahi_data_dir).get(secret_name(account.account, "api_secret"))
+    held = Vault(settings.bahi_data_dir).get(account_secret(account.account, "api_secret"))
     if account.api_secret or held:
         return account.api_secret or (held[0] if held else "")
     if account.broker == SANDBOX:
@@ -60,7 +52,7 @@ def api_secret_of(account: Account, settings: Settings) -> str:
 
 def tokens_of(account: Account, settings: Settings, clock: Clock) -> Tokens:
     """Give the access tokens that may be tried for this account."""
-    name = secret_name(account.account, "access_token")
+    name = account_secret(account.account, "access_token")
     if account.own:
         return Tokens(settings, account.broker, clock, [name, f"{account.broker}/access_token"])
     return Tokens(settings, account.broker, clock, [name], [account.access_token] if account.access_token else [])

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from producers.accounts.account import Account, secret_name
+from producers.accounts.account import Account
 from producers.accounts.kept import Kept
 from producers.accounts.pull import Puller
 from producers.kite.address import SANDBOX, SANDBOX_SECRET, Address, Tokens
@@ -19,7 +19,7 @@ from runtime.complaints import Complaints
 from runtime.errors import BadInput, TokenRefused, Unreachable
 from runtime.log import get
 from runtime.settings import Settings
-from runtime.vault import Vault
+from runtime.vault import Vault, account_secret
 
 TRADERS_PATH = "/sandbox/traders"
 LOOK_SECONDS = 5.0  # how often its users are asked for; while nobody is known, at every look of the worker
@@ -79,7 +79,7 @@ class SandboxUsers:
         request_token = await asyncio.to_thread(rest.sandbox_request_token, account.user)
         await self._puller.turn(self._where)
         token = await asyncio.to_thread(rest.log_in, request_token, SANDBOX_SECRET)
-        name = secret_name(account.account, "access_token")
+        name = account_secret(account.account, "access_token")
         await asyncio.to_thread(Vault(self._settings.bahi_data_dir).put, name, token)
         self._kept.logins[account.account] = day
         return True

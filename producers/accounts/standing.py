@@ -40,8 +40,13 @@ class Standing:
         self._refused_at = 0.0
         self._seen: tuple[int, ...] = ()
 
-    def credentials(self) -> tuple[Address, str, str]:
-        """Give address, token, and the token's sha256. Raises TokenRefused. Blocks on the disk."""
+    def credentials(self, user: str) -> tuple[Address, str, str]:
+        """Give address, token, and the token's sha256, and let the API know the customer's secret.
+
+        user: empty while not known. Raises TokenRefused. Blocks on the disk.
+        """
+        if user:
+            self.share_secret(user)
         self._seen = self._tokens.stamp()  # before the token, so that one that comes meanwhile is noticed
         token = self._tokens.current()
         where = address_of(self.account, self._where, self._settings.bahi_data_dir)

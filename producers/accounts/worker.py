@@ -153,7 +153,7 @@ class Worker:
         try:
             if standing.account.broker == SANDBOX and await self._sandbox.log_in(standing.account):
                 await self._file.keep()
-            where, token, sha256 = await asyncio.to_thread(standing.credentials)
+            where, token, sha256 = await asyncio.to_thread(standing.credentials, self.roll.user(standing.account))
             await self._verify(standing, where, token, sha256, urgent=asked.urgent)
         except (TokenRefused, Unreachable, BadInput) as error:
             if isinstance(error, TokenRefused):
@@ -172,16 +172,18 @@ class Worker:
         verified = self._kept.verified.get(account.account)
         if verified and verified.sha256 == sha256 and account.user in ("", verified.user):
             return
+        held = verified.user if verified else account.user
         try:
             user = await self._puller.user(where, token, urgent=urgent)
         except TokenRefused:
             standing.refused(token)
             raise
-        wanted = account.user or (verified.user if verified else user)
-        if user != wanted:
+        if {held, account.user} - {"", user}:
             standing.refused(token)
             raise TokenRefused(
-                f"a token of {wanted} for the account {account.account}", f"one of {user}", "log in as the right user"
+                f"a token of {account.user or held} for the account {account.account}, which is {held}'s",
+                f"one of {user}",
+                "log in as the right user; another customer is an account of another name",
             )
         for other in self.roll.of_user(account.broker, user):
             if other.account != account.account:

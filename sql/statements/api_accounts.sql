@@ -193,3 +193,6 @@ order by cursor limit %(limit)s
 select cursor, account_id, kind, key, change, before, after, observed_at from account_changes
 where account_id = %(account)s and cursor > %(after)s and (%(kinds)s::text[] is null or kind = any (%(kinds)s))
 order by cursor limit %(limit)s
+
+-- api_account_active: whether an account is pulled; no row for one that nobody knows
+select active from trading_accounts where account_id = %(account)s
