@@ -9,6 +9,8 @@ import { Health } from "./health.js";
 import { Portfolios } from "./portfolios.js";
 import { Pulls } from "./pull.js";
 import { Roster } from "./roster.js";
+import { nameStrategies, Rules } from "./rules.js";
+import { Strategies } from "./strategies.js";
 import * as theme from "./theme.js";
 import { Ticker } from "./ticker.js";
 import { Views } from "./views.js";
@@ -28,6 +30,8 @@ const pulls = new Pulls();
 const roster = new Roster(portfolios, pulls);
 const account = new Account(portfolios, pulls);
 const changes = new Changes();
+const strategies = new Strategies();
+const rules = new Rules();
 const views = new Views();
 let chosen = null;
 let listed = [];
@@ -68,6 +72,7 @@ function open() {
   ticker.start();
   health.start();
   roster.start();
+  nameStrategies().catch(() => {}); // the view of the strategies asks again
   list();
   views.read();
 }
@@ -77,6 +82,7 @@ function close() {
   health.stop();
   roster.stop();
   changes.stop();
+  strategies.stop();
   portfolios.clear();
   pulls.clear();
   clearTimeout(listTimer);
@@ -139,11 +145,23 @@ detail.addEventListener("close", () => {
 portfolios.addEventListener("listed", want);
 views.addEventListener("shown", (event) => {
   showAccount(event.detail.chosen);
-  if (event.detail.name === "changes") changes.start();
+  const { name, chosen } = event.detail;
+  if (name === "changes") changes.start();
   else changes.stop();
+  if (name === "strategies") {
+    strategies.choose(chosen);
+    strategies.start();
+    rules.look();
+  } else strategies.stop();
 });
+strategies.addEventListener("chosen", (event) => views.go("strategies", event.detail));
+rules.addEventListener("decided", () => strategies.look());
+$("strategy-close").addEventListener("click", () => views.go("strategies"));
 changes.addEventListener("chosen", (event) => views.go("accounts", event.detail));
-roster.addEventListener("listed", () => showAccount(views.chosen));
+roster.addEventListener("listed", () => {
+  showAccount(views.chosen);
+  rules.know(roster.accounts);
+});
 roster.addEventListener("chosen", (event) => {
   accountClosed = false;
   views.go("accounts", event.detail);

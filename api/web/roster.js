@@ -131,8 +131,8 @@ export class Roster extends EventTarget {
     const part = totals.length < active.length ? `of ${totals.length} of ${active.length} accounts` : "";
     const told = add("told") ? `${format.count(add("told"))} by the broker's price` : "live";
     figure("day", totals.length ? format.money(add("day")) : "–", format.tone(add("day")), part || told);
-    figure("pnl", totals.length ? format.money(add("pnl")) : "–", format.tone(add("pnl")), part || "also closed today");
-    figure("open", totals.length ? format.count(add("open")) : "–", "", "positions and holdings");
+    figure("pnl", totals.length ? format.money(add("pnl")) : "–", format.tone(add("pnl")), part || "positions and holdings");
+    figure("open", totals.length ? format.count(add("open")) : "–", "", "of both");
     const ages = active.map((each) => each.age_seconds).filter((age) => age !== null);
     figure("age", ages.length ? format.span(Math.max(...ages) * 1000) : "–", "", "since all were asked");
   }

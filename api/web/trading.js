@@ -1,6 +1,7 @@
 // An account's orders and trades, the newest first. An order opens to its story: the states in which it was seen, its
 // trades, and why it belongs to its strategy.
 
+import { assignment } from "./assign.js";
 import { ask } from "./door.js";
 import * as format from "./format.js";
 import { lines, put, Rows } from "./rows.js";
@@ -47,7 +48,12 @@ class Listing {
     if (!this.#rows.length) this.#note(error.status ? error.message : "The server does not answer.");
   }
 
-  async load(asking, account, isCurrent) {
+  /** Ask for the newest page once more. */
+  reload() {
+    return this.load(this.#ask, null, this.#isCurrent);
+  }
+
+  async load(asking, _, isCurrent) {
     this.#ask = asking;
     this.#isCurrent = isCurrent;
     const page = await asking(`${this.#way()}&limit=${PAGE}`);
@@ -100,42 +106,36 @@ export function strategy(cell, each) {
   put(small, each.strategy_reason || (each.tags?.length ? `tag ${each.tags.join(", ")}` : ""));
 }
 
-export class Orders extends Listing {
-  nothing = "No orders are known.";
+/** A list whose rows open to a story below them. */
+class Stories extends Listing {
   #table;
   #open = new Map();
+  #told = new Map();
 
-  constructor() {
-    super("orders", () => "orders?");
-    this.#table = new Rows(
-      $("orders-rows"),
-      [
-        ["name", "Instrument", instrument],
-        ["n pair", "Filled of", (cell, each) => side(cell, each, `${format.quantity(each.filled_quantity)} / ${format.quantity(each.quantity)}`, price(each))],
-        ["status", "Status", (cell, each) => status(cell, each)],
-        ["wide", "Strategy", strategy],
-      ],
-      this.key,
-    );
-    $("orders-rows").addEventListener("click", (event) => this.#toggle(event));
-    $("orders-rows").addEventListener("keydown", (event) => event.key === "Enter" && event.target.matches("tr") && this.#toggle(event));
+  constructor(name, columns) {
+    super(name, () => `${name}?`);
+    this.#table = new Rows($(`${name}-rows`), columns, (each) => this.key(each));
+    $(`${name}-rows`).addEventListener("click", (event) => this.#toggle(event));
+    $(`${name}-rows`).addEventListener("keydown", (event) => event.key === "Enter" && event.target.matches("tr") && this.#toggle(event));
   }
 
-  key = (each) => `${each.day} ${each.order_id}`;
-
   paint(rows) {
-    const open = rows.filter((each) => !LAST.has(each.status));
+    const byKey = new Map(rows.map((each) => [this.key(each), each]));
     for (const [key, story] of this.#open) {
+      if (byKey.has(key)) continue;
       story.remove();
-      if (!rows.some((each) => this.key(each) === key)) this.#open.delete(key);
+      this.#open.delete(key);
     }
-    this.#table.show([...open, ...rows.filter((each) => LAST.has(each.status))], (row, each) => {
+    const isTyping = [...this.#open.values()].some((story) => story.contains(document.activeElement));
+    if (isTyping) return; // nothing moves below the hand
+    this.#open.forEach((story) => story.remove());
+    this.#table.show(this.sorted(rows), (row, each) => {
       row.tabIndex = 0;
       row.ariaExpanded = String(this.#open.has(this.key(each)));
     });
     for (const [key, story] of this.#open) {
       this.#table.element(key).after(story);
-      this.#tell(rows.find((each) => this.key(each) === key), story);
+      this.#tell(byKey.get(key), story);
     }
   }
 
@@ -161,40 +161,72 @@ export class Orders extends Listing {
     this.#tell(each, story);
   }
 
-  async #tell(each, story) {
+  /** Write the story; what it tells is asked for again only when it was told otherwise. */
+  async #tell(each, story, again = false) {
     const path = `/accounts/${encodeURIComponent(each.account_id)}/orders/${encodeURIComponent(each.order_id)}?day=${each.day}`;
+    const news = JSON.stringify(each);
+    if (!again && this.#told.get(story) === news) return;
+    this.#told.set(story, news);
     try {
       const told = await ask(path);
-      story.firstElementChild.replaceChildren(...tale(told));
+      story.firstElementChild.replaceChildren(...this.tale(told, each, () => Promise.all([this.#tell(each, story, true), this.reload()])));
     } catch (error) {
+      this.#told.delete(story);
       story.firstElementChild.replaceChildren(format.make("p", "warn", error.status ? error.message : "The server does not answer."));
     }
   }
 }
 
-export class Trades extends Listing {
-  nothing = "No trades are known.";
-  #table;
+export class Orders extends Stories {
+  nothing = "No orders are known.";
 
   constructor() {
-    super("trades", () => "trades?");
-    this.#table = new Rows(
-      $("trades-rows"),
-      [
-        ["name", "Instrument", instrument],
-        ["when", "Time", (cell, each) => put(cell, when(each.time))],
-        ["n pair", "Quantity", (cell, each) => side(cell, each, format.quantity(each.quantity), `at ${format.exact(each.price)}`)],
-        ["n wider", "Order", (cell, each) => put(cell, each.order_id)],
-        ["wide", "Strategy", strategy],
-      ],
-      this.key,
-    );
+    super("orders", [
+      ["name", "Instrument", instrument],
+      ["n pair", "Filled of", (cell, each) => side(cell, each, `${format.quantity(each.filled_quantity)} / ${format.quantity(each.quantity)}`, price(each))],
+      ["status", "Status", (cell, each) => status(cell, each)],
+      ["wide", "Strategy", strategy],
+    ]);
   }
 
-  key = (each) => `${each.day} ${each.exchange} ${each.order_id} ${each.trade_id}`;
+  key(each) {
+    return `${each.day} ${each.order_id}`;
+  }
 
-  paint(rows) {
-    this.#table.show(rows);
+  /** What is open comes first. */
+  sorted(rows) {
+    return [...rows.filter((each) => !LAST.has(each.status)), ...rows.filter((each) => LAST.has(each.status))];
+  }
+
+  tale({ order, history, trades }, _, again) {
+    return [facts(order), steps(history, trades), belongs(order), assignment(order, again)];
+  }
+}
+
+export class Trades extends Stories {
+  nothing = "No trades are known.";
+
+  constructor() {
+    super("trades", [
+      ["name", "Instrument", instrument],
+      ["when", "Time", (cell, each) => put(cell, when(each.time))],
+      ["n pair", "Quantity", (cell, each) => side(cell, each, format.quantity(each.quantity), `at ${format.exact(each.price)}`)],
+      ["n wider", "Order", (cell, each) => put(cell, each.order_id)],
+      ["wide", "Strategy", strategy],
+    ]);
+  }
+
+  key(each) {
+    return `${each.day} ${each.exchange} ${each.order_id} ${each.trade_id}`;
+  }
+
+  sorted(rows) {
+    return rows;
+  }
+
+  tale({ order, history, trades }, each, again) {
+    const now = trades.find((trade) => this.key(trade) === this.key(each)) ?? each;
+    return [facts(order), steps(history, trades), belongs(now), assignment(now, again)];
   }
 }
 
@@ -211,11 +243,15 @@ function status(cell, each) {
   cell.title = each.status_message ?? "";
 }
 
-function tale({ order, history, trades }) {
-  const facts = format.make("p", "dim");
-  put(facts, [`order ${order.order_id}`, order.exchange_order_id && `exchange ${order.exchange_order_id}`, order.tags.length && `tags ${order.tags.join(", ")}`, order.variety].filter(Boolean).join(" · "));
+function facts(order) {
+  const tags = order.tags.length ? `tags ${order.tags.join(", ")}` : "";
+  const text = [`order ${order.order_id}`, order.exchange_order_id && `exchange ${order.exchange_order_id}`, tags, order.variety].filter(Boolean).join(" · ");
+  return format.make("p", "dim", text);
+}
+
+function steps(history, trades) {
   const list = format.make("ol", "tale");
-  const steps = [
+  const told = [
     ...history.map((each) => ({
       at: each.told_at ?? each.observed_at,
       text: each.status,
@@ -223,11 +259,15 @@ function tale({ order, history, trades }) {
     })),
     ...trades.map((each) => ({ at: each.time, text: "trade", more: `${format.quantity(each.quantity)} at ${format.exact(each.price)}, number ${each.trade_id}` })),
   ].sort((a, b) => a.at.localeCompare(b.at));
-  for (const { at, text, more } of steps) {
+  for (const { at, text, more } of told) {
     const item = format.make("li");
     item.append(format.make("time", "dim", when(at)), format.make("b", "", text), format.make("span", "", more));
     list.append(item);
   }
-  const why = order.strategy_id ? `Belongs to ${order.strategy_id}: ${order.strategy_reason}.` : "Belongs to no strategy: no rule and no tag names one.";
-  return [facts, list, format.make("p", "", why)];
+  return list;
+}
+
+function belongs(each) {
+  const why = each.strategy_id ? `Belongs to ${each.strategy_id}: ${each.strategy_reason}.` : "Belongs to no strategy: no rule and no tag names one.";
+  return format.make("p", "", why);
 }

@@ -15,6 +15,8 @@ import pytest
 
 from api.accounts import changes, difference, roster, runs, shown
 from api.app import create_app
+from api.decisions import rules, strategies, taken
+from api.decisions.by_hand import Attributed
 from api.latest import LatestPage, Watched
 from runtime.settings import Settings
 from tests.api_server import serving
@@ -68,6 +70,13 @@ RELIED_ON: dict[type[msgspec.Struct], str] = {
     runs.Pulled: "rows unchanged",
     difference.Change: "account_id kind key change before after observed_at",
     changes.ChangePage: "changes cursor",
+    strategies.Strategy: "strategy_id name description active described rules accounts",
+    strategies.StrategyPage: "strategies next decided",
+    strategies.Described: "strategy_id name description active",
+    rules.RuleShown: "rule_id strategy_id kind pattern account_id priority valid_from valid_to draft",
+    rules.WantedRule: "rule_id strategy_id kind pattern account_id priority valid_from valid_to draft",
+    taken.Decided: "request stream",
+    Attributed: "account_id day exchange order_id trade_id strategy_id",
     Watched: "instrument_token exchange tradingsymbol name segment instrument_type tick_size",
     LatestPage: "ticks",
 }
