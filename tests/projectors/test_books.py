@@ -178,6 +178,98 @@ async def test_what_was_there_before_the_first_fill_is_an_opening_lot(desk: Desk
     assert cost["dp"] > 0
 
 
+async def test_a_fill_that_comes_late_is_folded_where_it_belongs(desk: Desk) -> None:
+    log = with_tariff()
+    later = bought("2", 10, 120, fill_timestamp=f"{DAY} 10:02:00")
+    sale = sold("3", 10, 130, fill_timestamp=f"{DAY} 10:03:00")
+    log.snapshot("main", "trades", [later], "10:05:00")
+    await desk.project(ACCOUNTS, log.events)
+    for fills in ([later, sale], [bought("1", 10, 100, fill_timestamp=f"{DAY} 10:01:00"), later, sale]):
+        known = len(log.events)
+        log.snapshot("main", "trades", fills, f"10:{10 + known}:00")
+        await desk.project(ACCOUNTS, log.events[known:])
+    assert await books(desk) == {"none": (10, 300)}  # what was bought first was sold first
+    closed = await desk.rows("select opened_trade_id, realised from closed_lots")
+    assert [tuple(each.values()) for each in closed] == [("1", 300)]
+
+
+async def test_a_book_goes_on_where_it_stood(desk: Desk) -> None:
+    log = with_tariff()
+    fills = [bought("1", 30, 100)]
+    log.snapshot("main", "trades", fills, "10:00:00")
+    await desk.project(ACCOUNTS, log.events)
+    for number, price in ((2, 101), (3, 102), (4, 99)):
+        known = len(log.events)
+        fills = [*fills, sold(str(number), 10, price, fill_timestamp=f"{DAY} 10:0{number}:00")]
+        log.snapshot("main", "trades", fills, f"10:0{number}:30")
+        await desk.project(ACCOUNTS, log.events[known:])
+    assert await books(desk) == {"none": (0, 20)}
+    closed = await desk.rows("select place, realised, trip from closed_lots order by place")
+    assert [tuple(each.values()) for each in closed] == [(1, 10, 1), (2, 20, 1), (3, -10, 1)]
+
+
+async def test_a_trade_that_is_told_otherwise_is_folded_again(desk: Desk) -> None:
+    log = with_tariff()
+    log.snapshot("main", "trades", [bought("1", 10, 100), sold("2", 10, 105)], "10:00:00")
+    await desk.project(ACCOUNTS, log.events)
+    known = len(log.events)
+    log.snapshot("main", "trades", [bought("1", 10, 100), sold("2", 10, 104)], "10:05:00")
+    await desk.project(ACCOUNTS, log.events[known:])
+    assert await books(desk) == {"none": (0, 40)}
+    known = len(log.events)
+    log.snapshot("main", "trades", [bought("1", 10, 100), sold("2", 10, 104, product="CNC")], "10:10:00")
+    await desk.project(ACCOUNTS, log.events[known:])
+    rows = await desk.rows("select product, quantity from books order by product")
+    assert [tuple(row.values()) for row in rows] == [("CNC", -10), ("MIS", 10)]
+
+
+async def test_a_draft_stands_in_the_place_of_the_rule_that_it_would_change(desk: Desk) -> None:
+    log = with_tariff()
+    log.snapshot("main", "orders", [order("1", tag="momo")], "10:00:00")
+    log.snapshot("main", "trades", [bought("1", 10, 100, order_id="1")], "10:00:00")
+    log.decide(RuleSet(rule="a", strategy="7", kind="tag", pattern="momo", priority=5), 1)
+    log.decide(RuleSet(rule="a", strategy="8", kind="tag", pattern="momo", draft=True), 2)
+    await desk.project(ACCOUNTS, log.events)
+    assert await books(desk) == {"7": (10, 0)}
+    assert await books(desk, draft=True) == {"8": (10, 0)}
+
+
+async def test_shares_that_were_sold_this_morning_were_there_when_the_day_began(desk: Desk) -> None:
+    log = with_tariff()
+    log.snapshot("main", "holdings", [holding(15, used_quantity=5, opening_quantity=20)], "10:00:00")
+    log.snapshot("main", "trades", [sold("1", 5, 1500, product="CNC")], "10:00:00")
+    await desk.project(ACCOUNTS, log.events)
+    assert await books(desk) == {"none": (15, 500)}
+
+
+async def test_the_depository_takes_nothing_for_what_was_bought_on_the_same_day(desk: Desk) -> None:
+    log = with_tariff()
+    fills = [bought("1", 10, 100, product="CNC"), sold("2", 10, 105, product="CNC")]
+    log.snapshot("main", "trades", fills, "10:00:00")
+    await desk.project(ACCOUNTS, log.events)
+    (cost,) = await desk.rows("select sum(dp) as dp, sum(brokerage) as brokerage from trade_charges")
+    assert cost["dp"] == 0
+    assert cost["brokerage"] > 0  # charged as intraday
+
+
+async def test_the_charges_of_a_day_add_up_to_its_contract_note(desk: Desk) -> None:
+    """Many small orders: what each would be rounded to is not what the note rounds their sum to."""
+    log = with_tariff()
+    fills = [bought(str(number), 1, 33.35, order_id=str(number)) for number in range(1, 40)]
+    log.snapshot("main", "trades", [*fills, sold("40", 39, 33.3, order_id="40")], "10:00:00")
+    await desk.project(ACCOUNTS, log.events)
+    (cost,) = await desk.rows(
+        "select sum(brokerage) as brokerage, sum(transaction_tax) as tax, sum(stamp) as stamp, sum(gst) as gst,"
+        " sum(exchange_charge) as exchange, sum(total) as total,"
+        " sum(brokerage + transaction_tax + exchange_charge + sebi + stamp + ipft + clearing + gst + dp) as parts"
+        " from trade_charges"
+    )
+    assert cost["brokerage"] == Decimal("0.78")  # 0.03% of 1,300.65 and of 1,298.70
+    assert (cost["tax"], cost["stamp"]) == (0, 0)  # 32 and 4 paise, in whole rupees
+    assert cost["exchange"] == Decimal("0.08")  # 0.00307% of 2,599.35: its dated row
+    assert cost["total"] == cost["parts"]
+
+
 async def test_a_split_changes_the_lots_for_the_past_and_can_be_taken_back(desk: Desk) -> None:
     log = with_tariff()
     log.snapshot("main", "trades", [bought("1", 10, 100, product="CNC")], "10:00:00")
