@@ -16,7 +16,9 @@ from typing import Literal, get_args
 import msgspec
 from prometheus_client import Gauge
 
+from api.accounts.watched import AccountGauges
 from api.disks import Disks
+from api.gauges import Gauges, Labels
 from api.tables import Tables
 from events import codec, redis_facts
 from events.archive import Archive
@@ -31,7 +33,6 @@ LOOK_SECONDS = 1.0
 FAR_SECONDS = 15.0  # a segment comes once in a minute at most, and each listing of a bucket costs
 ARCHIVE_SECONDS_MAX = 5.0  # an archive that needs longer is one that does not answer
 
-Labels = tuple[str, ...]  # their values
 Values = dict[Labels, float]
 Look = Literal["positions", "stores", "disks"]
 _log = get("observer")
@@ -79,7 +80,8 @@ class Observer:
         self._settings, self._clock, self._tables = settings, clock, tables
         self._near, self._far = near, far
         self._disks = Disks(settings)
-        self._shown: dict[Gauge, set[Labels]] = {}
+        self._gauges = Gauges()
+        self._accounts = AccountGauges(settings, clock, tables)
         self._stood: dict[Labels, tuple[int, float]] = {}  # where each pair stands, and since when
         self._archived: dict[str, int] = {}
 
@@ -197,6 +199,7 @@ class Observer:
         try:
             parked = await self._tables.rows("parked_sums", {}, Parked)
             lost = await self._tables.rows("read_lost_rows", {}, Lost)
+            await self._accounts.look()
         except Unreachable:
             return  # the checkpoints say so each second
         self._show(metrics.PARKED_EVENTS, {(each.projector, each.stream): each.events for each in parked})
@@ -221,12 +224,7 @@ class Observer:
         metrics.OBSERVER_LOOKED.labels(at).set(self._clock.now_ns() / NS_PER_SECOND)
 
     def _show(self, gauge: Gauge, values: Values) -> None:
-        """Show these values and no others; one that stays is never away in between."""
-        for labels in self._shown.get(gauge, set()) - values.keys():
-            gauge.remove(*labels)
-        for labels, value in values.items():
-            gauge.labels(*labels).set(value)
-        self._shown[gauge] = set(values)
+        self._gauges.show(gauge, values)
 
 
 def _open_markets(now_ns: int) -> Iterator[tuple[Labels, float]]:

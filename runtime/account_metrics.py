@@ -47,3 +47,37 @@ ACCOUNT_CHANGES = counter(
     "bahi_account_changes_sent_total",
     "Changes in the accounts sent to live clients",
 )
+
+# --- Seen from outside: by the API, in the tables
+TRADE_DATA_FRESHNESS = gauge(
+    "trade_data_freshness_seconds",
+    "Seconds since a kind of an account was last asked for with success; in market hours about SYNC_INTERVAL_SECONDS "
+    "at most",
+    "account_id",
+    "kind",
+)
+TRADE_DATA_DUPLICATES = gauge(
+    "trade_data_duplicate_count",
+    "Trades that a broker told twice in one answer, under one key and with another content: the first counts, the "
+    "others are parked; above zero wants a look",
+)
+TRADE_DATA_MISSING_STRATEGY = gauge(
+    "trade_data_missing_strategy_id_total",
+    "Trades of the account, of all days, that belong to no strategy: no tag, no rule and no hand gives them to one",
+    "account_id",
+)
+ACCOUNT_STALE = gauge(
+    "bahi_account_stale",
+    "1 while a kind of the account was not asked for during three intervals at an hour at which accounts are pulled",
+    "account_id",
+)
+ACCOUNT_REFUSED = gauge(
+    "bahi_account_refused",
+    "1 while the account's last run was refused by its broker: `bahi login` for this account",
+    "account_id",
+)
+ACCOUNT_FAILURES = gauge(
+    "bahi_account_failures",
+    "Runs over the account in a row that did not bring everything; 0 after one that did",
+    "account_id",
+)

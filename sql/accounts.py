@@ -50,7 +50,12 @@ class AccountHealth(msgspec.Struct, frozen=True):
     @property
     def remedy(self) -> str | None:
         """Give the command that mends it; None where none does."""
-        return f"bahi login {self.broker} {self.account_id}" if self.last_sync_status == "refused" else None
+        return f"bahi login {self.broker} {self.account_id}" if self.is_refused else None
+
+    @property
+    def is_refused(self) -> bool:
+        """Say whether the broker refused the last run."""
+        return self.last_sync_status == "refused"
 
 
 async def health(ask: Ask, *, account: str | None = None, after: str | None = None, limit: int) -> list[AccountHealth]:

@@ -196,3 +196,10 @@ order by cursor limit %(limit)s
 
 -- api_account_active: whether an account is pulled; no row for one that nobody knows
 select active from trading_accounts where account_id = %(account)s
+
+-- unattributed_trades: how many trades of each account belong to no strategy
+select account_id, count(*) filter (where strategy_id is null) as trades from trades group by account_id
+
+-- doubled_trades: trades that a broker told twice in one answer, under one key and with another content, kept aside
+select count(*) as trades from parked_events
+where projector = 'accounts' and strpos(error, ' of the trades of ') > 0 and strpos(error, 'one row of a key') > 0

@@ -20,7 +20,7 @@ from events import standing
 from events.archive import Archive
 from events.event import Event
 from events.redis_log import RedisLog
-from runtime import metrics, registry
+from runtime import account_metrics, metrics, registry
 from runtime.calendar import IST
 from runtime.clock import ManualClock
 from runtime.settings import Settings
@@ -162,7 +162,7 @@ class Room:
 def forget_metrics() -> None:
     """Forget what other tests of this process have counted."""
     asked = {name.removesuffix("_total") for rule in RULES.values() for name in promql.names(rule["expr"])}
-    for each in vars(metrics).values():
+    for each in (*vars(metrics).values(), *vars(account_metrics).values()):
         if getattr(each, "_name", None) in asked:
             each.clear() if each._labelnames else each.set(0)
 
@@ -303,6 +303,49 @@ async def rows_were_lost(room: Room) -> None:
     await room.seen()
 
 
+async def account(room: Room, status: str = "ok", age_seconds: float = 10.0, **told: Any) -> None:
+    """Put an account into the tables that was asked so long ago."""
+    at = room.clock.now_ns() / 1e9 - age_seconds
+    await room.ask(
+        "insert into trading_accounts (account_id, broker, active, last_sync_status, n)"
+        f" values ('main', 'kite', {told.get('active', True)}, '{status}', 1)"
+    )
+    await room.ask(
+        f"insert into account_snapshots select 'main', 'orders', at, at, 0, '', 3, 1, 1, '' from to_timestamp({at}) at"
+    )
+    for n in range(told.get("failures", 0)):
+        await room.ask(
+            "insert into sync_runs (n, account_id, run, trigger, started_at, finished_at, kinds, counts, outcome,"
+            f" success, results, asked) values ({n + 1}, 'main', '', 'start', now(), now(), '{{}}', '{{}}', 'failed',"
+            " false, '{}', '[]')"
+        )
+    await room.seen()
+
+
+async def account_is_refused(room: Room) -> None:
+    await account(room, "refused", 5_000.0, failures=9)
+    quiet = {"AccountStale", "AccountFailing"}  # one cause, one alert
+    assert not firing(room.scrape(), room.scrape()) & quiet
+
+
+async def account_is_stale(room: Room) -> None:
+    await account(room, age_seconds=3 * room.settings.sync_interval_seconds + 1)
+
+
+async def account_fails(room: Room) -> None:
+    await account(room, "failed", failures=3)
+
+
+async def accounts_stand_still(room: Room) -> None:
+    metrics.CHECKPOINT_STILL_SECONDS.labels("accounts", "accounts").set(61)
+
+
+async def accounts_are_unread(room: Room) -> None:
+    await room.ask(PARKED.replace("'ticks', 'ticks-sandbox-1'", "'accounts', 'accounts'"))
+    await room.seen()
+    assert "ParkedEvents" not in firing(room.scrape(), room.scrape())
+
+
 async def api_is_down(room: Room) -> None:
     room.is_up = False
 
@@ -350,6 +393,11 @@ TRIED: dict[str, Callable[[Room], Awaitable[None]]] = {
     "TablesOld": rows_are_old,
     "ParkedEvents": events_are_parked,
     "LostRows": rows_were_lost,
+    "AccountRefused": account_is_refused,
+    "AccountStale": account_is_stale,
+    "AccountFailing": account_fails,
+    "AccountsHalted": accounts_stand_still,
+    "AccountsUnread": accounts_are_unread,
     "BahiDown": api_is_down,
     "ObserverStill": nobody_looks,
     "ProcessRestarts": a_process_dies,
@@ -384,6 +432,37 @@ async def test_outside_market_hours_nobody_is_missed(room: Room, now_ns: int, wa
     metrics.MARKET_OPEN.clear()
     await room.seen(clock=room.clock)
     assert firing(room.scrape(), room.scrape()) & OF_MARKET_HOURS == wanted
+
+
+@pytest.mark.parametrize(
+    ("told", "wanted"),
+    [
+        ({"age_seconds": 800.0, "failures": 2}, set()),
+        ({"status": "refused", "active": False, "age_seconds": 9e6, "failures": 5}, set()),
+        ({"age_seconds": 901.0}, {"AccountStale"}),
+    ],
+)
+async def test_an_account_that_is_well_or_not_pulled_alarms_nobody(
+    room: Room, told: dict[str, Any], wanted: set[str]
+) -> None:
+    await account(room, **told)
+    assert {name for name in firing(room.scrape(), room.scrape()) if name.startswith("Account")} == wanted
+
+
+async def test_what_is_known_of_accounts_is_measured(room: Room) -> None:
+    trade = (
+        "insert into trades values ('main', '2026-04-13', 'NSE', '1', '{0}', null, now(), 'INFY', 1, 'CNC', 'BUY', 1, 1"
+    )
+    await room.ask(f"{trade.format(1)}, null, '', now(), null, '{{}}', 1)")
+    await room.ask(f"{trade.format(2)}, 'ladder', 'tag', now(), null, '{{}}', 1)")
+    doubled = "row 3 of the trades of main: wanted one row of a key; found another one of NSE 1 1; mend it"
+    await room.ask(PARKED.replace("'ticks', 'ticks-sandbox-1'", "'accounts', 'accounts'").replace("cut short", doubled))
+    await account(room, age_seconds=12.5)
+    account_label = ("account_id", "main")
+    by = ("process", "test")
+    assert shown(room, "trade_data_freshness_seconds") == {(account_label, ("kind", "orders"), by): 12.5}
+    assert shown(room, "trade_data_missing_strategy_id_total") == {(account_label, by): 1.0}
+    assert shown(room, "trade_data_duplicate_count") == {(by,): 1.0}
 
 
 def shown(room: Room, name: str) -> promql.Vector:

@@ -12,13 +12,13 @@ from events.accounts import Known, Pulled
 from ops import status
 from ops.doctor.accounts import NAMED_MAX, accounts
 from ops.doctor.finding import Finding, State
-from ops.facts.accounts import pulls_at
 from ops.facts.gather import Facts, gather
 from ops.facts.processes import Process
 from projectors.accounts.projector import ACCOUNTS
 from runtime.calendar import IST
 from runtime.clock import ManualClock
 from runtime.settings import Settings
+from runtime.staleness import pulls_at
 from tests.account_log import AccountLog, a_day, at_ns
 from tests.loops import Desk
 

@@ -8,7 +8,8 @@ from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from typing import Any
 
-from api.observer import Labels, Observer
+from api.gauges import Labels
+from api.observer import Observer
 from events import codec, disk, reader
 from events.archiver import Archiver
 from events.log import Appended

@@ -8,7 +8,8 @@ from typing import Any
 
 from prometheus_client import Gauge
 
-from api.observer import Checkpoint, Labels, Observer, Values
+from api.gauges import Labels
+from api.observer import Checkpoint, Observer, Values
 from runtime import metrics
 from runtime.errors import BahiError
 from tests.simulation.shape import PROJECTORS, STREAM
