@@ -8,7 +8,7 @@ left = tariff.dp_charge(day, "NSE", value=...)
 """
 
 from money.charges.amounts import Charges, total
-from money.charges.intraday import matched, taxed_by_exchange
+from money.charges.intraday import matched, tax_on_shares, taxed_by_exchange
 from money.charges.order import Fill, Order
 from money.charges.rounding import Rounding, note
 from money.charges.segment import COLUMNS, Column, Exchange, Segment, name_of, segment_of
@@ -31,6 +31,7 @@ __all__ = [
     "name_of",
     "note",
     "segment_of",
+    "tax_on_shares",
     "taxed_by_exchange",
     "total",
 ]

@@ -4,12 +4,14 @@ Shares that are bought and sold on one day on one exchange never reach the accou
 the exchange nets them, taxes the netted quantity as intraday, and the broker charges its intraday brokerage on it.
 """
 
+from collections import defaultdict
 from collections.abc import Sequence
 from decimal import Decimal, localcontext
 
 from money.charges.amounts import EXACT, PERCENT
 from money.charges.order import Order
 from money.charges.rate import ZERO, Side, TransactionTax
+from money.charges.tariff import DP_SEGMENTS, Tariff
 
 
 def matched(orders: Sequence[tuple[Side, Decimal]]) -> list[Decimal]:
@@ -43,3 +45,25 @@ def taxed_by_exchange(orders: Sequence[Order], delivery: TransactionTax, intrada
         undone = min(bought, sold) * len(intraday.sides) * intraday.percent
         kept = abs(bought - sold) * delivery.percent
         return average * (undone + kept) * PERCENT
+
+
+def tax_on_shares(orders: Sequence[Order], tariff: Tariff) -> Decimal:
+    """Give the exact tax on a day's orders in shares of one account, as the exchanges reckon it: scrip by scrip.
+
+    Intraday orders of a scrip that is still open are taxed by themselves: what is open will be closed before the day
+    ends.
+    """
+    scrips: dict[tuple[str, str, bool], list[Order]] = defaultdict(list)
+    for order in orders:
+        scrips[order.exchange, order.name, order.segment in DP_SEGMENTS].append(order)
+    tax = ZERO
+    for (_, _, delivers), of_scrip in scrips.items():
+        left = sum((order.quantity if order.side == "BUY" else -order.quantity for order in of_scrip), ZERO)
+        if left and not delivers:
+            tax += sum((tariff.order_charges(order).transaction_tax for order in of_scrip), ZERO)
+            continue
+        day, exchange = of_scrip[0].day, of_scrip[0].exchange
+        delivery = tariff.on(day, "equity_delivery", exchange).transaction_tax
+        intraday = tariff.on(day, "equity_intraday", exchange).transaction_tax
+        tax += taxed_by_exchange(of_scrip, delivery, intraday)
+    return tax

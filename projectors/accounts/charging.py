@@ -28,7 +28,7 @@ from money.charges import (
     name_of,
     note,
     segment_of,
-    taxed_by_exchange,
+    tax_on_shares,
 )
 from money.charges.amounts import PARTS
 from money.charges.rate import PAISA
@@ -151,34 +151,13 @@ def _note(
     exact_charges = [tariff.order_charges(order) for _, order in ordered]
     first = ordered[0][1]
     rates = tariff.on(day, first.segment, first.exchange)
-    tax = _cash_tax(day, ordered, tariff) if COLUMNS[first.segment] == "cash" else None
+    tax = tax_on_shares([order for _, order in ordered], tariff) if COLUMNS[first.segment] == "cash" else None
     shares = _shared(note(exact_charges, Rounding.CONTRACT_NOTE, rates, transaction_tax=tax), exact_charges)
     return [
         _columns(row, each.segment, own, dp.get((each.exchange, row["order_id"], row["trade_id"]), ZERO))
         for (each, order), charges in zip(ordered, shares, strict=True)
         for row, own in zip(each.trades, apportion(charges, order.turnovers), strict=True)
     ]
-
-
-def _cash_tax(day: date, ordered: Sequence[tuple[Executed, Order]], tariff: Tariff) -> Decimal:
-    """Give the tax on shares as the exchanges reckon it: by scrip, at the day's average price.
-
-    Intraday orders of a scrip that is still open are taxed by themselves: what is open will be closed before the day
-    ends.
-    """
-    scrips: dict[tuple[Exchange, str, bool], list[Order]] = defaultdict(list)
-    for each, order in ordered:
-        scrips[order.exchange, each.symbol, order.segment in DP_SEGMENTS].append(order)
-    tax = ZERO
-    for (exchange, _, delivers), orders in scrips.items():
-        open_quantity = sum((order.quantity if order.side == "BUY" else -order.quantity for order in orders), ZERO)
-        if open_quantity and not delivers:
-            tax += sum((tariff.order_charges(order).transaction_tax for order in orders), ZERO)
-            continue
-        delivery = tariff.on(day, "equity_delivery", exchange).transaction_tax
-        intraday = tariff.on(day, "equity_intraday", exchange).transaction_tax
-        tax += taxed_by_exchange(orders, delivery, intraday)
-    return tax
 
 
 def _orders(trades: Sequence[Row]) -> list[Executed]:

@@ -26,6 +26,7 @@ from money.charges import (
     name_of,
     note,
     segment_of,
+    tax_on_shares,
 )
 from ops.sandbox.accounts.book import Book
 from ops.sandbox.accounts.order import CNC, Trade
@@ -96,7 +97,9 @@ def virtual_note(asked: Asked, day: date) -> Charges:
 def _note(orders: list[Order]) -> Charges:
     exact = [tariff().order_charges(order) for order in orders]
     first = orders[0]
-    return note(exact, Rounding.CONTRACT_NOTE, tariff().on(first.day, first.segment, first.exchange, first.name))
+    rates = tariff().on(first.day, first.segment, first.exchange, first.name)
+    tax = tax_on_shares(orders, tariff()) if COLUMNS[first.segment] == "cash" else None
+    return note(exact, Rounding.CONTRACT_NOTE, rates, transaction_tax=tax)
 
 
 def _orders(book: Book) -> list[Order]:
