@@ -159,6 +159,13 @@ class Stack:
         """Let the sandbox play a fault."""
         self.ask_sandbox("/sandbox/faults", {"fault": fault, **options})
 
+    def behave(self) -> None:
+        """End every fault of the sandbox."""
+        port = int((self.data_dir / "sandbox" / "port").read_text("ascii"))
+        request = urllib.request.Request(f"http://127.0.0.1:{port}/sandbox/faults", method="DELETE")
+        with urllib.request.urlopen(request, timeout=PATIENCE_SECONDS) as answer:
+            assert answer.status == 200
+
     def ask_sandbox(self, path: str, body: object = None) -> Any:
         """Ask the sandbox's own endpoints, by POST where there is a body; return the data of its answer."""
         port = int((self.data_dir / "sandbox" / "port").read_text("ascii"))

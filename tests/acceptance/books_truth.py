@@ -142,12 +142,14 @@ def _lines(book: Book) -> dict[tuple[str, ...], tuple[Decimal, Decimal]]:
         (each["exchange"], each["tradingsymbol"], each["product"]): Decimal(each["last_price"]) * each["multiplier"]
         for each in book["positions"]
     }
+    worth |= {
+        (each["exchange"], each["tradingsymbol"], "CNC"): Decimal(each["last_price"]) for each in book["holdings"]
+    }
     found: dict[tuple[str, ...], tuple[Decimal, Decimal]] = {}
     for each in book["gains"]:
         key = (each["exchange"], each["tradingsymbol"], each["product"])
-        if key in worth:
-            gain = Decimal(each["realised"]) + Decimal(each["unrealised"])
-            found[key] = (Decimal(each["quantity"]), round(gain - each["quantity"] * worth[key], 6))
+        gain = Decimal(each["realised"]) + Decimal(each["unrealised"])
+        found[key] = (Decimal(each["quantity"]), round(gain - each["quantity"] * worth[key], 6))
     return found
 
 
@@ -161,11 +163,16 @@ def _kept_lines(stack: Stack, user: str) -> dict[tuple[str, ...], tuple[Decimal,
 
 
 def _gains(stack: Stack, user: str) -> Iterator[str]:
-    """Hold what the strategies won together, at the broker's last price, against the broker's own figure."""
+    """Hold what the strategies won together, at the broker's last price, against the broker's own figure.
+
+    Not of shares that were held when the day began: the broker's position of those that are sold knows no cost.
+    """
     rows = stack.query(
         "select exchange, tradingsymbol, product, sum(realised_fifo + unrealised_fifo), max(positions.pnl)"
         " from strategy_positions join positions using (account_id, exchange, tradingsymbol, product)"
-        " where account_id = %s and not draft and overnight_quantity = 0 group by 1, 2, 3",
+        " where account_id = %s and not draft and overnight_quantity = 0 and (product <> 'CNC'"
+        " or (account_id, exchange, tradingsymbol) not in (select account_id, exchange, tradingsymbol from holdings))"
+        " group by 1, 2, 3",
         user,
     )
     for exchange, symbol, product, ours, theirs in rows:

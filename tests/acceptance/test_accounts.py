@@ -68,6 +68,7 @@ def come_to_rest(stack: Stack, ended: str, patience_seconds: float) -> None:
     acts = stack.ask_sandbox("/sandbox/traders")
     while (now := stack.ask_sandbox("/sandbox/traders")) != acts:
         acts = now
+    stack.behave()  # a login would meet what nobody has met yet
     stack.run("login", "sandbox", ended)  # as its user does who reads that it was refused
     rested = time.time()
     stack.wait("a run over each account", lambda: runs_of_all(stack, rested), patience_seconds)

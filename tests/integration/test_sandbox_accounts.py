@@ -156,6 +156,6 @@ async def test_gains_since_the_morning_count_from_what_was_there(tmp_path: Path)
         )
         value += sum(each["quantity"] * Decimal(each["last_price"]) * each["multiplier"] for each in book["positions"])
         for each in book["holdings"]:
-            value += (each["quantity"] + each["t1_quantity"]) * (Decimal(each["last_price"]) - Decimal(each["average"]))
+            value += each["opening_quantity"] * (Decimal(each["last_price"]) - Decimal(each["average"]))
         gained = Decimal(book["realised"]) + Decimal(book["unrealised"])
         assert gained == pytest.approx(Decimal(book["cash_flow"]) + value, abs=Decimal("1e-6"))

@@ -22,6 +22,8 @@ from ops.sandbox.accounts.ledger import (
 from ops.sandbox.accounts.order import CNC, COMPLETE, ENDED, NRML, Order, State, Trade
 from ops.sandbox.accounts.position import EQUITY, ZERO, Position, multiplier
 
+AVERAGE_UNIT = Decimal("0.0001")
+
 Key = tuple[str, str, str]  # exchange, symbol, product
 Closes = dict[int, Decimal]  # by instrument_token, the prices at which a day is settled
 
@@ -178,10 +180,10 @@ def _deliver(position: Position, close: Decimal, held: dict[str, Held]) -> None:
     before = held.get(key)
     if before is None:
         where = (position.exchange, position.tradingsymbol, position.instrument_token)
-        held[key] = Held(*where, quantity=0, t1_quantity=bought, average_price=price, close_price=close)
+        held[key] = Held(*where, quantity=0, t1_quantity=bought, average_price=_shown(price), close_price=close)
         return
     average = (before.quantity * before.average_price + bought * price) / (before.quantity + bought)
-    held[key] = msgspec.structs.replace(before, t1_quantity=bought, average_price=average)
+    held[key] = msgspec.structs.replace(before, t1_quantity=bought, average_price=_shown(average))
 
 
 def _key(position: Position) -> str:
@@ -195,6 +197,11 @@ def _carry(position: Position, close: Decimal) -> Carried:
         position.instrument_token,
         position.product,
         position.quantity,
-        position.average_price,
+        _shown(position.average_price),
         close,
     )
+
+
+def _shown(average: Decimal) -> Decimal:
+    """Give an average as it stays over night, with no more decimals than the broker shows of it."""
+    return average.quantize(AVERAGE_UNIT)

@@ -105,11 +105,13 @@ def _position(one: Position, last_price: LastPrice | None) -> Json:
 
 
 def _holding(one: Held, of: Book, last_price: LastPrice | None) -> Json:
+    sold = max(0, -of.traded(one.exchange, one.tradingsymbol))
     return {
         **_what(one.exchange, one.tradingsymbol, one.instrument_token, "CNC"),
-        "quantity": one.quantity,
-        "t1_quantity": one.t1_quantity,
-        "sold_today": max(0, -of.traded(one.exchange, one.tradingsymbol)),
+        "opening_quantity": one.quantity + one.t1_quantity,
+        "quantity": max(0, one.quantity - sold),
+        "t1_quantity": one.t1_quantity - max(0, sold - one.quantity),
+        "sold_today": sold,
         "average": _text(one.average_price),
         "close_price": _text(one.close_price),
         "last_price": _text(last_price(one.instrument_token) if last_price else None),
