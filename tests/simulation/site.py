@@ -335,8 +335,8 @@ class SimulatedSnapshot:
             return [
                 {"stream": stream, "n": n} for stream, n in self._positions.get(parameters["projector"], {}).items()
             ]
-        verb, _, table = statement.partition("_")
-        parked = {"counts": False, "parked_events": True}[table]
+        verb = statement.partition("_")[0]
+        parked = {"counts": False, "parked_events": True}[parameters["table"]]
         held: dict[str, list[Row]] = {}
         for (projector, stream), rows in self._schemas[self._schema].items():
             if projector == parameters["projector"]:
