@@ -10,7 +10,7 @@ from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
 
 from api import answers, candles, health, instruments, latest, page, parked, session, status
-from api.accounts import changes, postback, roster, runs, setup, standing, sync, trading
+from api.accounts import changes, postback, reconciliation, roster, runs, setup, standing, sync, trading
 from api.accounts.known import Answers
 from api.accounts.socket import AccountSocket
 from api.decisions import actions, by_hand, rules, strategies, tariffs
@@ -50,6 +50,7 @@ ROUTES = [
     parked.set_aside,
     parked.show_parked,
     postback.take_postback,
+    reconciliation.list_divergences,
     roster.list_accounts,
     roster.show_account,
     rules.apply_rule,

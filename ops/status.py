@@ -34,6 +34,7 @@ def troubles(facts: Facts) -> list[Finding]:
         *access.watched(facts),
         *access.feeds(facts),
         *accounts.accounts(facts),
+        *accounts.reconciled(facts),
         *_lagging(facts),
     ]
     return [finding for finding in found if finding.state is State.WRONG]

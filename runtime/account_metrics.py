@@ -38,6 +38,14 @@ TRADE_SYNC_LAST_SUCCESS = gauge(
     "account_id",
 )
 
+# --- Reconciliation, seen from outside by the API
+RECONCILIATION_DIVERGENCES = gauge(
+    "reconciliation_divergences",
+    "What the account's books and its broker do not agree on, by type; absent where they agree, settling ones apart",
+    "account_id",
+    "type",
+)
+
 # --- Live clients
 ACCOUNT_CLIENTS = gauge(
     "bahi_account_clients",

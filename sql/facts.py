@@ -15,6 +15,7 @@ from sql.statements import statements
 REBUILDS_SINCE = 5  # the migration that knows versions of tables
 DECISIONS_SINCE = 10  # the migration that knows decisions about parked events
 ACCOUNTS_SINCE = 13  # the migration that knows the trading accounts
+DIVERGENCES_SINCE = 16  # the migration that knows what books and brokers do not agree on
 ACCOUNTS_MAX = 1000  # of the accounts that are looked at; who has more reads GET /accounts
 
 
@@ -69,11 +70,19 @@ class OpenGap(msgspec.Struct, frozen=True):
     reason: str
 
 
+class DivergenceSum(msgspec.Struct, frozen=True):
+    """How much an account's books and its broker do not agree on, of one type; what is settling apart."""
+
+    account_id: str
+    type: str
+    divergences: int
+
+
 class DatabaseFacts(msgspec.Struct, frozen=True):
     """A database as it is. migrated: the number of the last file that ran, None in an empty one; wanted: the newest.
 
     versions: of each projector, by which its tables were made. unlisted: of the watchlist, what the broker's list of
-    instruments does not have. accounts: the trading accounts by name.
+    instruments does not have. accounts: the trading accounts by name, with their divergences.
     """
 
     version: int
@@ -91,6 +100,7 @@ class DatabaseFacts(msgspec.Struct, frozen=True):
     rebuilds: list[Rebuilding] = []
     unlisted: list[str] = []
     accounts: list[AccountHealth] = []
+    divergences: list[DivergenceSum] = []
 
 
 async def look(database_url: str, gaps_since: datetime, broker: str, watchlist: Sequence[str]) -> DatabaseFacts:
@@ -143,6 +153,9 @@ async def _look(connection: Connection, gaps_since: datetime) -> DatabaseFacts:
         open_gaps=msgspec.convert(await _rows(connection, "open_gaps"), list[OpenGap]),
         recent_gaps=recent["gaps"],
         accounts=await _accounts(connection) if last["number"] >= ACCOUNTS_SINCE else [],
+        divergences=msgspec.convert(await _rows(connection, "divergence_sums"), list[DivergenceSum])
+        if last["number"] >= DIVERGENCES_SINCE
+        else [],
     )
 
 

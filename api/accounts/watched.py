@@ -24,6 +24,12 @@ class _Doubled(msgspec.Struct):
     trades: int
 
 
+class _Diverging(msgspec.Struct):
+    account_id: str
+    type: str
+    divergences: int
+
+
 class AccountGauges:
     """Looks at the accounts and shows what it sees."""
 
@@ -37,6 +43,9 @@ class AccountGauges:
         """Show how the active accounts stand. Raises Unreachable."""
         found = await accounts.health(self._tables.ask, limit=ACCOUNTS_MAX)
         self._show([each for each in found if each.active], self._clock.now_ns())
+        diverging = await self._tables.rows("divergence_sums", {}, _Diverging)
+        apart: dict[Labels, float] = {(each.account_id, each.type): each.divergences for each in diverging}
+        self._gauges.show(account_metrics.RECONCILIATION_DIVERGENCES, apart)
         if self._clock.monotonic() - self._counted_at >= COUNT_SECONDS:
             self._counted_at = self._clock.monotonic()
             await self._count()

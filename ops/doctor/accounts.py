@@ -22,6 +22,21 @@ def accounts(facts: Facts) -> Iterator[Finding]:
         yield good("account", f"{len(active)} accounts, each known as it was asked for")
 
 
+def reconciled(facts: Facts) -> Iterator[Finding]:
+    """Look at what books and brokers do not agree on."""
+    by_account: dict[str, list[str]] = {}
+    for each in facts.database.facts.divergences if facts.database.facts else []:
+        by_account.setdefault(each.account_id, []).append(f"{each.divergences} of {each.type}")
+    for account, types in list(by_account.items())[:NAMED_MAX]:
+        remedy = f"GET /accounts/{account}/reconciliation says what, docs/reconciliation.md what to do"
+        yield wrong("books", f"{account}: its books and its broker do not agree on {', '.join(types)}", remedy)
+    if len(by_account) > NAMED_MAX:
+        rest = f"the books of {len(by_account) - NAMED_MAX} more accounts and their brokers do not agree"
+        yield wrong("books", rest, "the table divergences has all of them")
+    if not by_account and any(each.active for each in facts.accounts):
+        yield good("books", "they agree with what the brokers say of every account")
+
+
 def _finding(facts: Facts, account: AccountFacts) -> Finding | None:
     name = account.account_id
     if account.status == "refused":

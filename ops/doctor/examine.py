@@ -35,6 +35,7 @@ async def examine(settings: Settings) -> list[Finding]:
         *access.watched(facts),
         *access.feeds(facts),
         *accounts.accounts(facts),
+        *accounts.reconciled(facts),
         await access.ports(facts, settings),
     ]
 

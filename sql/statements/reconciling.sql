@@ -93,3 +93,25 @@ select %(account)s, exchange, tradingsymbol, product, type, ours, theirs, settli
 from jsonb_to_recordset(%(rows)s::jsonb) as told (
     exchange text, tradingsymbol text, product text, type text, ours numeric, theirs numeric, settling boolean,
     evidence jsonb)
+
+-- api_divergences: a page of what does not agree of an account, behind a place in that order
+select account_id, exchange, tradingsymbol, product, type, ours, theirs, settling, evidence, observed_at
+from divergences
+where account_id = %(account)s
+  and (%(types)s::text[] is null or type = any (%(types)s))
+  and (%(settling)s::boolean is null or settling = %(settling)s)
+  and (%(tradingsymbol)s::text is null or tradingsymbol = %(tradingsymbol)s)
+  and (%(after_exchange)s::text is null or (exchange, tradingsymbol, product, type)
+       > (%(after_exchange)s::text, %(after_symbol)s::text, %(after_product)s::text, %(after_type)s::text))
+order by exchange, tradingsymbol, product, type
+limit %(limit)s
+
+-- api_divergence_counts: how much of an account does not agree, by type
+select type, count(*) as divergences from divergences where account_id = %(account)s and not settling
+group by type order by type
+
+-- divergence_sums: how much does not agree, by account and type; of accounts that are pulled
+select account_id, type, count(*) as divergences from divergences
+where not settling
+  and not exists (select from trading_accounts held where held.account_id = divergences.account_id and not held.active)
+group by account_id, type order by account_id, type

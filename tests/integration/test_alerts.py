@@ -51,6 +51,10 @@ PARKED = (
     "insert into parked_events (projector, stream, n, at, error, payload) "
     "values ('ticks', 'ticks-sandbox-1', 3, now(), 'cut short', '')"
 )
+DIVERGING = (
+    "insert into divergences (account_id, exchange, tradingsymbol, product, type, ours, theirs, settling, evidence, "
+    "observed_at) values ('main', 'NSE', 'INFY', 'MIS-{settling}', 'quantity', 1, 2, {settling}, '{{}}', now())"
+)
 
 
 def read_rules() -> list[dict[str, Any]]:
@@ -346,6 +350,14 @@ async def accounts_are_unread(room: Room) -> None:
     assert "ParkedEvents" not in firing(room.scrape(), room.scrape())
 
 
+async def books_differ(room: Room) -> None:
+    await room.ask(DIVERGING.format(settling=True))
+    await room.seen()
+    assert not promql.fires(RULES["BooksDiffer"]["expr"], room.scrape(), room.scrape()), "the next pull may mend it"
+    await room.ask(DIVERGING.format(settling=False))
+    await room.seen()
+
+
 async def api_is_down(room: Room) -> None:
     room.is_up = False
 
@@ -398,6 +410,7 @@ TRIED: dict[str, Callable[[Room], Awaitable[None]]] = {
     "AccountFailing": account_fails,
     "AccountsHalted": accounts_stand_still,
     "AccountsUnread": accounts_are_unread,
+    "BooksDiffer": books_differ,
     "BahiDown": api_is_down,
     "ObserverStill": nobody_looks,
     "ProcessRestarts": a_process_dies,

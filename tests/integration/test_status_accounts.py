@@ -10,7 +10,7 @@ from rich.console import Console
 
 from events.accounts import Known, Pulled
 from ops import status
-from ops.doctor.accounts import NAMED_MAX, accounts
+from ops.doctor.accounts import NAMED_MAX, accounts, reconciled
 from ops.doctor.finding import Finding, State
 from ops.facts.gather import Facts, gather
 from ops.facts.processes import Process
@@ -19,7 +19,7 @@ from runtime.calendar import IST
 from runtime.clock import ManualClock
 from runtime.settings import Settings
 from runtime.staleness import pulls_at
-from tests.account_log import AccountLog, a_day, at_ns
+from tests.account_log import AccountLog, a_day, at_ns, position, positions
 from tests.loops import Desk
 
 pytestmark = pytest.mark.anyio
@@ -89,6 +89,28 @@ async def test_a_refused_token_failing_runs_and_old_answers_are_found(settings: 
     lines = [line.split() for line in text.splitlines() if line.split()[:1] in (["main"], ["other"], ["gone"], ["old"])]
     assert [line[0] for line in lines] == ["main", "old", "other", "gone"]
     assert lines[0][:3] == ["main", "refused", "kite"]
+
+
+async def test_books_that_do_not_agree_are_found_and_what_may_settle_is_not(settings: Settings, tmp_path: Path) -> None:
+    log = one()
+    facts = await look(settings, tmp_path, log, "09:21:00")
+    assert [each.state for each in reconciled(facts)] == [State.GOOD]
+    known = len(log.events)
+    for clock in ("09:22:00", "09:23:00"):
+        for kind in ("orders", "trades", "holdings"):
+            log.snapshot("main", kind, [], clock)
+        log.snapshot("main", "positions", positions([position(5), position(3, tradingsymbol="TCS")]), clock)
+    assert log.events[known + 3].type == "account.snapshot.v1"
+    desk = Desk(str(settings.database_url), tmp_path)
+    await desk.write(log.events[:known])
+    await desk.project(ACCOUNTS, log.events[known : known + 4])
+    facts = await gather(settings, ManualClock(at_ns("09:24:00")))
+    assert [each.state for each in reconciled(facts)] == [State.GOOD]
+    await desk.project(ACCOUNTS, log.events[known + 4 :])
+    facts = await gather(settings, ManualClock(at_ns("09:24:00")))
+    (finding,) = reconciled(facts)
+    assert finding.found == "main: its books and its broker do not agree on 2 of manual_trade"
+    assert finding in status.troubles(facts)
 
 
 async def test_old_answers_are_no_trouble_while_nothing_pulls(settings: Settings, tmp_path: Path) -> None:
