@@ -38,6 +38,10 @@ export class Account extends EventTarget {
     $("account-parts").addEventListener("keydown", (event) => this.#step(event));
     $("account-close").addEventListener("click", () => this.dispatchEvent(new Event("close")));
     $("account-pull").addEventListener("click", () => this.#account && pulls.pull(this.#account.account_id));
+    $("token-form").addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.#bring($("token").value);
+    });
     pulls.addEventListener("done", (event) => event.detail === this.#account?.account_id && this.#head());
     portfolios.addEventListener("moved", (event) => {
       if (!this.#account || !event.detail.has(this.#account.account_id)) return;
@@ -54,6 +58,7 @@ export class Account extends EventTarget {
     $("account").hidden = false;
     if (isOther) {
       this.#shown = "";
+      $("token").value = "";
       for (const tab of Object.values(this.#tabs)) tab.clear();
     }
     this.#head();
@@ -100,7 +105,20 @@ export class Account extends EventTarget {
     dress($("account-pull"), pull);
     $("account-pull").hidden = !each.active;
     const why = pull?.state === "failed" ? pull.text : (remedy(each) ?? pull?.text ?? "");
+    $("token-form").hidden = !each.active || each.last_sync_status !== "refused";
     put($("account-said"), why, pull?.state === "failed" || remedy(each) ? "said warn" : "said");
+  }
+
+  /** Put today's token into the vault; the worker takes it by itself, and then pulls. */
+  async #bring(token) {
+    const { account_id: account } = this.#account;
+    try {
+      await ask(`/accounts/${encodeURIComponent(account)}/token`, { method: "PUT", body: { access_token: token } });
+      $("token").value = "";
+      await this.#pulls.pull(account);
+    } catch (error) {
+      put($("account-said"), error.status ? error.message : "The server does not answer.", "said warn");
+    }
   }
 
   #total() {

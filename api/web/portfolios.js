@@ -38,7 +38,7 @@ export class Portfolios extends EventTarget {
       const asked = `${positions?.synced_at ?? ""} ${holdings?.synced_at ?? ""}`;
       const book = this.#books.get(account.account_id) ?? { lines: [], asked: "", at: 0, known: false };
       this.#books.set(account.account_id, book);
-      if (book.asked === asked || book.waits) continue;
+      if (!(positions || holdings) || book.asked === asked || book.waits) continue; // nothing came yet, or nothing new
       const isChosen = account.account_id === chosen;
       if (!isChosen && book.known && Date.now() - book.at < AGAIN_MS) continue;
       book.waits = true;
@@ -51,7 +51,7 @@ export class Portfolios extends EventTarget {
   take(ticks) {
     for (const tick of ticks) {
       this.#prices.set(tick.instrument_token, { last: tick.last_price, at: tick.received_at ?? tick.time });
-      this.#holders.get(tick.instrument_token)?.forEach((account) => this.#moved.add(account));
+      this.#holders.get(tick.instrument_token)?.forEach((account) => this.#move(account));
     }
     if (this.#moved.size) this.#tell();
   }
@@ -70,9 +70,15 @@ export class Portfolios extends EventTarget {
     return book?.known ? book.lines.map((line) => ({ ...line, now: value(line, this.#prices.get(line.token)) })) : null;
   }
 
+  /** Sum an account up, `null` before it came. */
   total(account) {
-    const lines = this.lines(account);
-    return lines && { ...sum(lines.map((line) => line.now)), open: lines.filter((line) => line.quantity).length };
+    const book = this.#books.get(account);
+    if (!book?.known) return null;
+    if (!book.total) {
+      const lines = this.lines(account);
+      book.total = { ...sum(lines.map((line) => line.now)), open: lines.filter((line) => line.quantity).length };
+    }
+    return book.total;
   }
 
   clear() {
@@ -109,8 +115,14 @@ export class Portfolios extends EventTarget {
     }
     book.at = Date.now();
     book.waits = false;
-    this.#moved.add(account);
+    this.#move(account);
     this.#tell();
+  }
+
+  #move(account) {
+    this.#moved.add(account);
+    const book = this.#books.get(account);
+    if (book) book.total = null;
   }
 
   #hold(account, lines) {

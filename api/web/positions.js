@@ -45,7 +45,7 @@ export class Positions {
   }
 
   show(account) {
-    const held = this.#portfolios.lines(account.account_id);
+    const held = this.#portfolios.lines(account.account_id) ?? (account.kinds.positions || account.kinds.holdings ? null : []);
     if (!held) return;
     const order = (line) => (line.quantity ? (line.kind === "position" ? 0 : 1) : 2);
     const name = (line) => `${line.of.tradingsymbol} ${line.of.product}`;

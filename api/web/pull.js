@@ -1,10 +1,12 @@
-// "Pull now": have the broker asked for all of an account, and say what came of it.
+// "Pull now": have the broker asked for all of an account, and say what came of it: of the very run that answers.
 
 import { ask } from "./door.js";
 import { put } from "./rows.js";
 
-const KINDS = ["orders", "trades", "positions", "holdings", "margins"];
-const WAIT_SECONDS = 30; // a busy budget of calls, and a slow broker
+const LOOK_MS = 500;
+const WAIT_MS = 60_000; // a busy budget of calls, and a slow broker that is tried three times
+const RUNS = 10; // of an account since it was asked for: others are pulls that an order triggered
+const pause = (ms) => new Promise((done) => setTimeout(done, ms));
 
 /** What became of each account's pull: {state: asked | ok | failed, text}. Events: "done" (detail: the account). */
 export class Pulls extends EventTarget {
@@ -19,11 +21,10 @@ export class Pulls extends EventTarget {
     if (this.of(account)?.state === "asked") return;
     this.#tell(account, "asked", "Asking the broker…");
     try {
-      const path = `/accounts/${encodeURIComponent(account)}`;
-      const answers = await Promise.all(KINDS.map((kind) => ask(`${path}/${kind}?fresh=true&limit=1&wait=${WAIT_SECONDS}`)));
-      const why = answers.find((answer) => !answer.fresh)?.stale_because;
-      if (why) this.#tell(account, "failed", why);
-      else this.#tell(account, "ok", said(await ask(path)));
+      const { stream, request } = await ask(`/sync/all/${encodeURIComponent(account)}`, { method: "POST" });
+      const run = await answering(account, stream, request);
+      if (!run) this.#tell(account, "failed", "No pull has answered within a minute. Is bahi sync running, and is it well? bahi doctor tells.");
+      else this.#tell(account, run.success ? "ok" : "failed", said(run));
     } catch (error) {
       this.#tell(account, "failed", error.status ? error.message : "The server does not answer.");
     }
@@ -39,8 +40,22 @@ export class Pulls extends EventTarget {
   }
 }
 
-function said({ kinds }) {
-  return `Pulled: ${kinds.orders?.rows ?? 0} orders, ${kinds.trades?.rows ?? 0} trades, with positions, holdings and funds.`;
+/** Give the run that answers a request, null where none did in time. */
+async function answering(account, stream, request) {
+  for (const until = Date.now() + WAIT_MS; Date.now() < until; await pause(LOOK_MS)) {
+    const { runs } = await ask(`/sync/history?account_id=${encodeURIComponent(account)}&limit=${RUNS}`);
+    const run = runs.find(({ asked }) => asked.some(([at, n]) => at === stream && n === request));
+    if (run) return run;
+  }
+  return null;
+}
+
+function said({ outcome, results, error }) {
+  const parts = Object.entries(results).map(([kind, each]) => {
+    if (!each.ok) return `no ${kind}`;
+    return kind === "orders" || kind === "trades" ? `${each.rows} ${kind}` : kind;
+  });
+  return `${outcome === "ok" ? "Pulled" : outcome}: ${parts.join(", ")}${error ? `; ${error}` : ""}.`;
 }
 
 /** Let a button say how its account's pull stands; its width stays. */

@@ -155,6 +155,7 @@ export class Roster extends EventTarget {
     const pull = this.#pulls.of(each.account_id);
     const why = (pull?.state === "failed" ? pull.text : remedy(each)) ?? "";
     put(small, why, "warn");
+    cell.title = why;
     small.hidden = !why;
   }
 

@@ -13,7 +13,7 @@ import aiohttp
 import msgspec
 import pytest
 
-from api.accounts import changes, difference, roster, runs, shown
+from api.accounts import changes, difference, roster, runs, setup, shown, sync
 from api.app import create_app
 from api.decisions import rules, strategies, taken
 from api.decisions.by_hand import Attributed
@@ -65,9 +65,11 @@ RELIED_ON: dict[type[msgspec.Struct], str] = {
         "day exchange order_id trade_id time tradingsymbol product side quantity price strategy_id strategy_reason"
     ),
     shown.Margin: "segment enabled net available utilised",
-    shown.Told: "next synced_at fresh stale_because",
-    runs.SyncRun: "n trigger started_at finished_at outcome error results",
-    runs.Pulled: "rows unchanged",
+    shown.Told: "next synced_at",
+    runs.SyncRun: "n trigger started_at finished_at outcome success error results asked",
+    runs.Pulled: "ok rows unchanged",
+    sync.Pulling: "request stream",
+    setup.NewToken: "access_token",
     difference.Change: "account_id kind key change before after observed_at",
     changes.ChangePage: "changes cursor",
     strategies.Strategy: "strategy_id name description active described rules accounts",
