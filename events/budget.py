@@ -13,7 +13,6 @@ Redis does not answer: each process keeps to a fixed share by its own clock, and
 
 import asyncio
 import hashlib
-import heapq
 from collections import deque
 
 import msgspec
@@ -45,12 +44,37 @@ class Rate(msgspec.Struct, frozen=True):
     seconds: float
 
 
-class _Line(msgspec.Struct):
-    """Who waits under one key: (rank, number, their turn), the next one first; and who gives the turns."""
+class Haste(msgspec.Struct):
+    """Whether somebody waits for what these calls are for; it may become so while they wait."""
 
-    waiting: list[tuple[int, int, asyncio.Future[None]]] = []
+    urgent: bool = False
+
+
+class _Waiting(msgspec.Struct):
+    """A call that waits. number: as they came."""
+
+    haste: Haste
+    number: int
+    turn: asyncio.Future[None]
+
+
+class _Line(msgspec.Struct):
+    """Who waits under one key, and who gives the turns."""
+
+    waiting: list[_Waiting] = []
     giving: asyncio.Task[None] | None = None
     own: deque[float] = msgspec.field(default_factory=deque)  # this process's last moments, while Redis is away
+
+    def drop_gone(self) -> bool:
+        """Forget who waits no more; say whether somebody does."""
+        self.waiting = [each for each in self.waiting if not each.turn.done()]
+        return bool(self.waiting)
+
+    def take_next(self) -> _Waiting:
+        """Take the first of the urgent off the line, or else the first."""
+        found = min(self.waiting, key=lambda each: (not each.haste.urgent, each.number))
+        self.waiting.remove(found)
+        return found
 
 
 class Budget:
@@ -67,21 +91,21 @@ class Budget:
         self._down_until = 0.0
         self._complaints = Complaints(_log.bind(rate=rate.name))
 
-    async def turn(self, key: str, *, urgent: bool = False) -> None:
+    async def turn(self, key: str, haste: Haste | None = None) -> None:
         """Wait until a call under this key may leave. Who stops waiting gives his place to the next."""
         line = self._lines.setdefault(key, _Line())
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._number += 1
-        heapq.heappush(line.waiting, (0 if urgent else 1, self._number, turn))
+        line.waiting.append(_Waiting(haste or Haste(), self._number, turn))
         if line.giving is None or line.giving.done():
             line.giving = asyncio.create_task(self._give(key, line))
         await turn
 
     async def _give(self, key: str, line: _Line) -> None:
-        while _drop_gone(line):
+        while line.drop_gone():
             await asyncio.sleep(await self._booked(key, line))
-            if _drop_gone(line):
-                heapq.heappop(line.waiting)[2].set_result(None)
+            if line.drop_gone():  # whoever is first now, not when the moment was booked
+                line.take_next().turn.set_result(None)
 
     async def _booked(self, key: str, line: _Line) -> float:
         """Book the next moment; give the seconds until then."""
@@ -119,10 +143,3 @@ class Budget:
             task.cancel()
         await asyncio.gather(*giving, return_exceptions=True)
         await self._nodes.close()
-
-
-def _drop_gone(line: _Line) -> bool:
-    """Forget who waits no more; say whether somebody does."""
-    while line.waiting and line.waiting[0][2].done():
-        heapq.heappop(line.waiting)
-    return bool(line.waiting)

@@ -16,7 +16,7 @@ from typing import TypeAlias
 import msgspec
 
 from events.accounts import KINDS, Kind, Outcome, Pulled, SyncRun, Trigger
-from events.budget import Budget
+from events.budget import Budget, Haste
 from events.event import Event
 from events.messages import Message, pack
 from producers.accounts.snapshots import Snapshots
@@ -38,18 +38,17 @@ Failure: TypeAlias = TokenRefused | Unreachable | BadInput
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
-    """What a run is for. kinds: in the order of KINDS. answers: the requests (stream, n) that it answers."""
+    """What a run is for. kinds: in the order of KINDS. answers: the requests (stream, n) that it answers.
+
+    haste: whether somebody waits for it, or came to wait for its end meanwhile.
+    """
 
     account: str
     broker: str
     kinds: Sequence[Kind] = KINDS
     trigger: Trigger = "schedule"
     answers: Sequence[tuple[str, int]] = ()
-
-    @property
-    def urgent(self) -> bool:
-        """Whether somebody waits for it."""
-        return self.trigger == "request"
+    haste: Haste = msgspec.field(default_factory=Haste)
 
 
 class Got(msgspec.Struct, frozen=True):
@@ -141,15 +140,15 @@ class Puller:
         """Fetch what is asked for."""
         started_ns, refused = self._clock.now_ns(), asyncio.Event()
         fetching = (
-            self._fetch(where, token, PATHS[kind], kind, partial(rows_in, kind), asked.urgent, refused)
+            self._fetch(where, token, PATHS[kind], kind, partial(rows_in, kind), asked.haste, refused)
             for kind in asked.kinds
         )
         got = dict(zip(asked.kinds, await asyncio.gather(*fetching), strict=True))
         return Run(asked, uuid.uuid4().hex[:12], started_ns, self._clock.now_ns(), got)
 
-    async def turn(self, where: Address) -> None:
+    async def turn(self, where: Address, haste: Haste) -> None:
         """Wait until one more call may leave under the API key of this address."""
-        await self._budget.turn(where.api_key)
+        await self._budget.turn(where.api_key, haste)
 
     def without(self, asked: Asked, error: Failure) -> Run:
         """Give the run that could not begin, for the reason that `error` tells."""
@@ -157,10 +156,10 @@ class Puller:
         got = {kind: Got(None, 0, 0, error) for kind in asked.kinds}
         return Run(asked, uuid.uuid4().hex[:12], now_ns, now_ns, got)
 
-    async def user(self, where: Address, token: str, *, urgent: bool) -> str:
+    async def user(self, where: Address, token: str, haste: Haste) -> str:
         """Give the broker's id of the customer whose token it is. Raises TokenRefused, CallFailed and BadInput."""
         what = "whose token it is"
-        got = await self._fetch(where, token, PROFILE_PATH, what, lambda _: 1, urgent, asyncio.Event())
+        got = await self._fetch(where, token, PROFILE_PATH, what, lambda _: 1, haste, asyncio.Event())
         if got.answer is None:
             assert got.error is not None, "what brought nothing says why"
             raise got.error
@@ -176,12 +175,12 @@ class Puller:
         path: str,
         what: str,
         rows: Callable[[Answer], int],
-        urgent: bool,
+        haste: Haste,
         refused: asyncio.Event,
     ) -> Got:
         error: CallFailed | None = None
         for tries, wait_seconds in enumerate((*self._waits, 0.0), start=1):
-            await self._budget.turn(where.api_key, urgent=urgent)
+            await self._budget.turn(where.api_key, haste)
             if refused.is_set():
                 found = "the token refused for another kind"
                 return Got(None, 0, tries - 1, TokenRefused(f"Kite to give {what}", found, "log in"))

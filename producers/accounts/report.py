@@ -15,6 +15,12 @@ from runtime.log import get
 _log = get("accounts")
 
 
+def forget(account: str) -> None:
+    """Tell no more of an account that is not pulled any more."""
+    for gauge in (TRADE_SYNC_REFUSED, TRADE_SYNC_LAST_SUCCESS, TRADE_SYNC_ORDERS, TRADE_SYNC_TRADES):
+        gauge.remove(account)
+
+
 def report(run: Run) -> None:
     """Say how a run ended."""
     account, seconds = run.asked.account, (run.finished_ns - run.started_ns) / NS_PER_SECOND

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from events.budget import Haste
 from producers.accounts.account import Account
 from producers.accounts.kept import Kept
 from producers.accounts.pull import Puller
@@ -51,9 +52,11 @@ class SandboxUsers:
             stamp = await asyncio.to_thread(self._tokens.stamp)
             token = await asyncio.to_thread(self._tokens.current)
             if not self._own or stamp != self._stamp:
-                self._own, self._stamp = await self._puller.user(self._where, token, urgent=True), stamp
+                self._own, self._stamp = await self._puller.user(self._where, token, Haste(urgent=True)), stamp
             users = [self._own, *await self._traders(token)]
-        except (TokenRefused, Unreachable, BadInput) as error:  # the part that logs in says what is wrong
+        except TokenRefused:  # the part that logs in says so
+            return False
+        except (Unreachable, BadInput) as error:
             self._complaints.say("accounts.sandbox_unknown", found=error.found)
             return False
         self._complaints.heal("accounts.sandbox_unknown")
@@ -69,7 +72,7 @@ class SandboxUsers:
         except msgspec.DecodeError as error:
             raise BadInput("the sandbox's traders", str(error), "let bahi sandbox be of the same version") from error
 
-    async def log_in(self, account: Account) -> bool:
+    async def log_in(self, account: Account, haste: Haste) -> bool:
         """Log an account in, once a day; say whether it was. Raises TokenRefused, Unreachable and BadInput."""
         now = datetime.fromtimestamp(self._clock.now_ns() / NS_PER_SECOND, UTC)
         day = business_day(now, TOKEN_END).isoformat()
@@ -77,7 +80,7 @@ class SandboxUsers:
             return False
         rest = Rest(self._where)
         request_token = await asyncio.to_thread(rest.sandbox_request_token, account.user)
-        await self._puller.turn(self._where)
+        await self._puller.turn(self._where, haste)
         token = await asyncio.to_thread(rest.log_in, request_token, SANDBOX_SECRET)
         name = account_secret(account.account, "access_token")
         await asyncio.to_thread(Vault(self._settings.bahi_data_dir).put, name, token)

@@ -9,6 +9,7 @@ import asyncio
 import hashlib
 
 from events.accounts import KINDS, Kind, Trigger
+from events.budget import Haste
 from producers.accounts.account import Account, address_of, api_secret_of, tokens_of
 from producers.accounts.kept import Waiting
 from producers.accounts.pull import Asked
@@ -36,6 +37,7 @@ class Standing:
         self._settings, self._where, self._clock = settings, where, clock
         self._tokens = tokens_of(account, settings, clock)
         self._update_at: float | None = None
+        self._haste: Haste = before._haste if before else Haste()  # of the run that is on its way
         self._stamp: tuple[int, ...] | None = None  # of the vault when the token was refused; None while it is good
         self._refused_at = 0.0
         self._seen: tuple[int, ...] = ()
@@ -74,6 +76,12 @@ class Standing:
         if self._update_at is None:
             self._update_at = now + UPDATE_SECONDS
 
+    def ask(self, requests: list[Waiting]) -> None:
+        """Note what is asked of this account; a run that stands in its way makes haste."""
+        self.asked = requests
+        if requests:
+            self._haste.urgent = True
+
     def due(self, timetable: Timetable, now: Moment) -> Asked | None:
         """Give the run that is due, None where there is none or one is on its way."""
         if self.running and not self.running.done():
@@ -94,6 +102,7 @@ class Standing:
 
     def begin(self, asked: Asked, begun: Begun) -> None:
         """Note that this run begins."""
+        self._haste = asked.haste
         if len(asked.kinds) == len(KINDS):
             self._last = begun
         if set(UPDATED) <= set(asked.kinds):
@@ -113,4 +122,5 @@ class Standing:
             kinds=tuple(kinds),
             trigger=trigger,
             answers=tuple(answers or ()),
+            haste=Haste(trigger == "request"),
         )

@@ -14,13 +14,14 @@ import asyncio
 import msgspec
 
 from events.accounts import AccountSet, OrderUpdated, PullAccounts, TariffSet
+from events.budget import Haste
 from events.messages import pack
 from events.reader import Reader
 from events.writer import Writer
 from producers.accounts.inbox import Inbox, forwarded
 from producers.accounts.kept import KEPT_FILE, KeptFile, Told, Verified, Waiting
 from producers.accounts.pull import Asked, Puller, Run
-from producers.accounts.report import report
+from producers.accounts.report import forget, report
 from producers.accounts.roll import Roll
 from producers.accounts.sandbox import SandboxUsers
 from producers.accounts.schedule import Begun, Moment, Timetable
@@ -118,15 +119,22 @@ class Worker:
     def _stand(self) -> None:
         """Have a standing for each account, and what is asked of it."""
         for name in [name for name in self._standings if name not in self.roll.accounts]:
-            gone = self._standings.pop(name)
-            if gone.running:
-                gone.running.cancel()
+            self._leave(name)
         for name, account in self.roll.accounts.items():
             standing = self._standings.get(name)
             if standing is None or standing.account != account:
                 self._standings[name] = Standing(account, self._settings, self._where, self._clock, standing)
         for standing in self._standings.values():
-            standing.asked = [each for each in self._kept.waiting if standing.account.account in each.accounts]
+            standing.ask([each for each in self._kept.waiting if standing.account.account in each.accounts])
+
+    def _leave(self, name: str) -> None:
+        """Forget an account that is not pulled any more: nobody waits for it."""
+        gone = self._standings.pop(name)
+        if gone.running:
+            gone.running.cancel()
+        forget(name)
+        asked = [(each, [other for other in each.accounts if other != name]) for each in self._kept.waiting]
+        self._kept.waiting = [msgspec.structs.replace(each, accounts=names) for each, names in asked if names]
 
     def _begin(self, standing: Standing, now: Moment, tasks: asyncio.TaskGroup) -> None:
         """Start the account's run if it is due."""
@@ -151,10 +159,10 @@ class Worker:
     async def _pulled(self, standing: Standing, asked: Asked) -> Run:
         """Fetch what is asked for, with a token that is this customer's."""
         try:
-            if standing.account.broker == SANDBOX and await self._sandbox.log_in(standing.account):
+            if standing.account.broker == SANDBOX and await self._sandbox.log_in(standing.account, asked.haste):
                 await self._file.keep()
             where, token, sha256 = await asyncio.to_thread(standing.credentials, self.roll.user(standing.account))
-            await self._verify(standing, where, token, sha256, urgent=asked.urgent)
+            await self._verify(standing, where, token, sha256, asked.haste)
         except (TokenRefused, Unreachable, BadInput) as error:
             if isinstance(error, TokenRefused):
                 standing.refused()
@@ -166,7 +174,7 @@ class Worker:
             standing.accepted()
         return run
 
-    async def _verify(self, standing: Standing, where: Address, token: str, sha256: str, *, urgent: bool) -> None:
+    async def _verify(self, standing: Standing, where: Address, token: str, sha256: str, haste: Haste) -> None:
         """Ask once for each token whose it is: another customer's figures must never come under this account."""
         account = standing.account
         verified = self._kept.verified.get(account.account)
@@ -174,7 +182,7 @@ class Worker:
             return
         held = verified.user if verified else account.user
         try:
-            user = await self._puller.user(where, token, urgent=urgent)
+            user = await self._puller.user(where, token, haste)
         except TokenRefused:
             standing.refused(token)
             raise

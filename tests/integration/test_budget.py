@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 
-from events.budget import SHARES, SLACK, Budget, Rate
+from events.budget import SHARES, SLACK, Budget, Haste, Rate
 from runtime.clock import SystemClock
 from tests.patience import PATIENCE_SECONDS
 from tests.ports import free_port
@@ -48,7 +48,7 @@ async def test_the_urgent_goes_before_those_who_wait(redis_url: str) -> None:
     order: list[str] = []
 
     async def take(budget: Budget, name: str, *, urgent: bool = False) -> None:
-        await budget.turn("key", urgent=urgent)
+        await budget.turn("key", Haste(urgent))
         order.append(name)
 
     async with budgets(redis_url) as (budget,):
@@ -58,6 +58,25 @@ async def test_the_urgent_goes_before_those_who_wait(redis_url: str) -> None:
         await asyncio.wait(waiting, timeout=0)
         await asyncio.gather(*waiting, take(budget, "urgent", urgent=True))
     assert order == ["urgent", "first", "second"]
+
+
+async def test_who_waits_may_become_urgent(redis_url: str) -> None:
+    order: list[str] = []
+    haste = Haste()
+
+    async def take(budget: Budget, name: str, how: Haste) -> None:
+        await budget.turn("key", how)
+        order.append(name)
+
+    async with budgets(redis_url) as (budget,):
+        for _ in range(RATE.calls):
+            await budget.turn("key")
+        calls = (take(budget, "first", Haste()), take(budget, "second", haste))
+        waiting = [asyncio.ensure_future(call) for call in calls]
+        await asyncio.wait(waiting, timeout=0)
+        haste.urgent = True
+        await asyncio.gather(*waiting)
+    assert order == ["second", "first"]
 
 
 async def test_who_gives_up_leaves_his_place_to_the_next(redis_url: str) -> None:

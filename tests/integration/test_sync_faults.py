@@ -189,3 +189,22 @@ async def test_a_certificate_of_somebody_else_is_not_trusted(settings: Settings,
     async with saying(b'{"data": []}', context=context) as port, pulling(settings) as puller:
         run = await puller.pull(asked, at(port, "https"), "token")
     assert wrong(run) == {"orders": ("network", 3)}
+
+
+async def test_a_run_that_somebody_comes_to_wait_for_goes_before_the_others(
+    settings: Settings, running: Exchange
+) -> None:
+    token, ended = await log_in(running), list[str]()
+
+    async def pull(puller: Puller, asked: Asked) -> None:
+        run = await puller.pull(asked, at(running.port), token)
+        assert run.outcome == "ok"
+        ended.append(asked.account)
+
+    asked = [Asked(account=str(number), broker="sandbox") for number in range(6)]  # 30 calls, of which 10 leave at once
+    async with pulling(settings) as puller:
+        waiting = [asyncio.ensure_future(pull(puller, each)) for each in asked]
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        asked[-1].haste.urgent = True
+        await asyncio.gather(*waiting)
+    assert ended.index("5") <= 2, "before those whose calls had not left yet"
