@@ -14,6 +14,7 @@ from events.redis_log import RedisLog
 from ops.verify import entries as log_entries
 from ops.verify import frames as log_frames
 from ops.verify import segments, sessions, tables
+from ops.verify.accounts import AccountAccount
 from ops.verify.beats import BeatAccount
 from ops.verify.gaps import GapAccount
 from ops.verify.instruments import InstrumentAccount
@@ -86,10 +87,11 @@ class Audit:
             self._sessions.append(journal)
         tombstones = TombstoneAccount(stream, self.findings)
         names = InstrumentAccount(stream, held.checkpoint("instruments"), self._held.instruments, self.findings)
+        books = AccountAccount(stream, held.checkpoint("accounts"), self._held.told, self.findings)
         async for batch in walk.batches():
             entries = log_entries.take_apart(batch)
-            tombstones.take(entries)
-            names.take(entries)
+            for each in (tombstones, names, books):
+                each.take(entries)
             if not stream.startswith(TICKS):
                 continue
             frames = [log_frames.of(entry) for entry in entries]
@@ -100,14 +102,14 @@ class Audit:
                 gaps.take(entry)
             if journal:
                 journal.take(entries, frames)
-        for part in (rows, gaps, tombstones, names):
+        for part in (rows, gaps, tombstones, names, books):
             part.close()
         if journal:
             journal.close()
         account.gaps, account.segments, account.archived = len(gaps.all), walk.archive.segments, walk.archive.last
         account.tombstones = tombstones.count
-        self.report.instruments.compared += names.compared
-        self.report.instruments.different += names.different
+        self.report.instruments.add(names.compared, names.different)
+        self.report.accounts.add(books.compared, books.different)
         # Journal and beats tell of the same loss from two sides.
         lost = max(beats.lost, journal.lost if journal else 0)
         doubled = max(beats.doubled, journal.doubled if journal else 0)

@@ -58,6 +58,23 @@ class Instruments(msgspec.Struct):
     compared: int = 0
     different: int = 0
 
+    def add(self, compared: int, different: int) -> None:
+        """Count those of one more stream."""
+        self.compared += compared
+        self.different += different
+
+
+class Accounts(msgspec.Struct):
+    """How many orders and trades the brokers told of, and how many the tables have otherwise, or not at all."""
+
+    compared: int = 0
+    different: int = 0
+
+    def add(self, compared: int, different: int) -> None:
+        """Count those of one more stream."""
+        self.compared += compared
+        self.different += different
+
 
 class Candles(msgspec.Struct):
     """How many candles of one minute were made again, of how many instruments, and how many differed."""
@@ -98,6 +115,7 @@ class Report(msgspec.Struct, omit_defaults=False):
     tombstones: int = 0
     candles: Candles = msgspec.field(default_factory=Candles)
     instruments: Instruments = msgspec.field(default_factory=Instruments)
+    accounts: Accounts = msgspec.field(default_factory=Accounts)
     seconds: float = 0.0
 
 

@@ -37,6 +37,9 @@ def show(report: Report, console: Console) -> None:
     if report.instruments.compared:
         named = report.instruments
         console.print(f"instruments of the newest dumps: {named.compared:,}, {named.different} differ")
+    if report.accounts.compared:
+        told = report.accounts
+        console.print(f"orders and trades of the accounts: {told.compared:,}, {told.different} differ")
     if report.tombstones:
         console.print(f"{report.tombstones:,} events were given up as lost with a disk; bahi doctor says what follows")
     _ranges(console, "lost", report.lost_ranges)

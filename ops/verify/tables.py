@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from ops.verify.accounts import Key, Told, key
 from ops.verify.frames import SECOND_NS
 from ops.verify.instruments import Described, Instruments
 from sql.snapshot import Snapshot, take
@@ -88,6 +89,7 @@ class Tables(msgspec.Struct):
     from_ns: int
     candles: Candles
     instruments: Instruments
+    told: Told
 
     def of(self, stream: str) -> StreamRows:
         """Give what is held of a stream, of an unknown one nothing."""
@@ -111,8 +113,9 @@ async def read(database_url: str, retention_days: int, sample: int | None) -> Ta
             streams.setdefault(row["stream"], StreamRows()).gaps[row["from_us"]] = gap
         candles = await _candles(snapshot, sample)
         instruments = await _instruments(snapshot)
+        told = await _told(snapshot)
     from_ns = int(since.timestamp()) * SECOND_NS if since > _ALWAYS else 0
-    return Tables(streams, strays, from_ns, candles, instruments)
+    return Tables(streams, strays, from_ns, candles, instruments, told)
 
 
 _ALWAYS = datetime(1970, 1, 1, tzinfo=UTC)
@@ -159,6 +162,19 @@ async def _instruments(snapshot: Snapshot) -> Instruments:
         held.setdefault(row["broker"], {})[row["instrument_token"]] = described
     parked = await snapshot.rows("parked_numbers", {"projector": "instruments"})
     return Instruments(held, frozenset(row["n"] for row in parked))
+
+
+async def _told(snapshot: Snapshot) -> Told:
+    orders, trades, aside = set[Key](), dict[Key, tuple[float, float]](), set[Key]()
+    async for row in snapshot.each("told_by_brokers", {}):
+        orders.add((row["account_id"], "", row["order_id"], ""))
+    async for row in snapshot.each("traded_by_brokers", {}):
+        named = (row["account_id"], row["exchange"], row["order_id"], row["trade_id"])
+        trades[named] = (row["quantity"], row["price"])
+    async for row in snapshot.each("kept_aside", {}):
+        if found := key(row["account"], row["kind"], msgspec.json.decode(row["payload"])):
+            aside.add(found)
+    return Told(frozenset(orders), trades, frozenset(aside))
 
 
 async def _candles(snapshot: Snapshot, sample: int | None) -> Candles:

@@ -58,3 +58,14 @@ from instruments where valid_to is null
 
 -- parked_numbers: the events that a projector could not read
 select distinct n from parked_events where projector = %(projector)s
+
+-- told_by_brokers: every order that a broker told of
+select account_id, order_id from orders
+
+-- traded_by_brokers: every trade that a broker told of
+select account_id, exchange, order_id, trade_id, quantity::float8 as quantity, price::float8 as price from trades
+
+-- kept_aside: rows of the brokers that cannot be read, with kind and account, as the projection says them
+select payload, said[1] as kind, said[2] as account
+from parked_events, regexp_match(error, '^row [0-9]+ of the ([a-z]+) of ([^:]+): ') said
+where projector = 'accounts' and said is not null

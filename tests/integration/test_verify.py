@@ -21,6 +21,7 @@ from events.spool import spool_files
 from ops.verify import audit
 from ops.verify.report import Problem, Range, Report
 from producers.kite import dump as kite_dump
+from projectors.accounts.projector import ACCOUNTS
 from projectors.building import NoMarks
 from projectors.instruments import INSTRUMENTS
 from projectors.loop import Loop
@@ -28,6 +29,7 @@ from runtime.lifecycle import Stop
 from runtime.settings import Settings
 from sql.store import Store
 from tests import servers
+from tests.account_log import a_day
 from tests.entries import START_NS
 from tests.frames import SECOND_NS, Packet, entry, frame
 from tests.loops import HastyClock, Running
@@ -459,6 +461,54 @@ async def test_a_tombstone_that_is_named_and_not_there_is_found(settings: Settin
     await log.project()
     problem = only((await verify(settings)).problems, "tombstone")
     assert f"n = {n - 2}..{n - 1}, where other events stand" in problem.found
+
+
+async def told(settings: Settings) -> None:
+    """Bring a day of the accounts into the log and the tables; one of its rows cannot be read."""
+    assert settings.database_url
+    log = a_day().events
+    await Archive.at(settings).put("accounts", [entry(event) for event in log])
+    store, reader = Store(settings.database_url), Reader(MemoryLog(), Archive.at(settings))
+    running = Running(Loop(ACCOUNTS, "accounts", store, reader, HastyClock(), NoMarks(), Stop()), store)
+    await running.reached(log[-1].n)
+    await running.ended()
+
+
+async def test_orders_and_trades_are_held_against_what_the_brokers_told(settings: Settings, log: SmallLog) -> None:
+    await told(settings)
+    report = await verify(settings)
+    assert report.problems == []
+    assert (report.accounts.compared, report.accounts.different) == (14, 0)
+    assert report.parked == 1  # of ticks: a row of a broker is no packet
+    assert "orders and trades of the accounts: 14, 0 differ" in run_command(settings).stdout
+
+
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        ("delete from trades where trade_id = '2' and account_id = 'main'", "1 trades are in the log and not in"),
+        ("delete from orders where account_id = 'other'", "2 orders that the broker told of are not in"),
+        (
+            "update trades set price = price + 1 where trade_id = '1' and account_id = 'main'",
+            "another quantity or price",
+        ),
+        ("update trades set trade_id = '9' where trade_id = '1' and account_id = 'main'", None),
+        (
+            "delete from parked_events where projector = 'accounts' and error ~ ' of main: '",
+            "1 trades are in the log and not in",
+        ),
+    ],
+)
+async def test_an_order_or_a_trade_that_is_not_as_it_was_told_is_found(
+    settings: Settings, log: SmallLog, change: str, found: str | None
+) -> None:
+    await told(settings)
+    sql(settings, change)
+    problems = (await verify(settings)).problems
+    if found is None:
+        assert [problem.kind for problem in problems] == ["account", "account"]
+    else:
+        assert found in only(problems, "account").found
 
 
 async def named(settings: Settings, *days: dict[int, tuple[str, int]]) -> None:
