@@ -166,10 +166,10 @@ class Stack:
         with urllib.request.urlopen(request, timeout=PATIENCE_SECONDS) as answer:
             assert answer.status == 200
 
-    def ask_sandbox(self, path: str, body: object = None) -> Any:
+    def ask_sandbox(self, path: str, body: object = None, method: str | None = None) -> Any:
         """Ask the sandbox's own endpoints, by POST where there is a body; return the data of its answer."""
         port = int((self.data_dir / "sandbox" / "port").read_text("ascii"))
-        request = urllib.request.Request(f"http://127.0.0.1:{port}{path}")
+        request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", method=method)
         if body is not None:
             request.data = json.dumps(body).encode()
             request.add_header("content-type", "application/json")

@@ -64,6 +64,7 @@ def trade_under_faults(stack: Stack, seconds: float, seed: int) -> dict[str, int
 
 def come_to_rest(stack: Stack, ended: str, patience_seconds: float) -> None:
     """Let the traders stop, everything be pulled once more, and all of it be projected. ended: whose session was."""
+    stack.ask_sandbox("/sandbox/faults", method="DELETE")
     stack.ask_sandbox("/sandbox/traders", {"orders_per_second": 0, "cancel": True})
     acts = stack.ask_sandbox("/sandbox/traders")
     while (now := stack.ask_sandbox("/sandbox/traders")) != acts:
