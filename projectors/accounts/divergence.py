@@ -149,9 +149,8 @@ def _action(each: Compared) -> dict[str, Any] | None:
     if ratio is None:
         return None
     new, old = ratio
-    actions = [{"kind": "split", "ratio_old": old, "ratio_new": new}]
-    if new > old:
-        actions.append({"kind": "bonus", "ratio_old": old, "ratio_new": new - old})
+    kinds = ("split", "bonus") if new > old else ("split",)
+    actions = [{"kind": kind, "ratio_old": old, "ratio_new": new} for kind in kinds]
     return {"ratio": f"{new}:{old}", "actions": actions, "cost_is_kept": _is_cost_kept(each, theirs)}
 
 

@@ -158,7 +158,8 @@ async def test_an_order_that_somebody_else_placed_is_said(desk: Desk, placed_by:
         assert row["evidence"]["orders"][0]["placed_by"] == "RMS"
 
 
-async def test_shares_in_the_ratio_of_a_split_call_for_it_and_the_action_mends_it(desk: Desk) -> None:
+@pytest.mark.parametrize("place", [0, 1])
+async def test_shares_in_the_ratio_of_a_split_call_for_it_and_either_action_mends_it(desk: Desk, place: int) -> None:
     broker = Broker()
     broker.pull("10:00:00", held=[holding(10, average_price=1000), holding(10, tradingsymbol="TCS")])
     after = [holding(50, average_price=200), holding(17, tradingsymbol="TCS")]
@@ -173,9 +174,9 @@ async def test_shares_in_the_ratio_of_a_split_call_for_it_and_the_action_mends_i
     assert (told["ratio"], told["cost_is_kept"], told["day"]) == ("5:1", True, NEXT_DAY)
     assert told["actions"] == [
         {"kind": "split", "ratio_old": 1, "ratio_new": 5},
-        {"kind": "bonus", "ratio_old": 1, "ratio_new": 4},
+        {"kind": "bonus", "ratio_old": 1, "ratio_new": 5},
     ]
-    split: Row = {"exchange": "NSE", "tradingsymbol": "INFY", "day": told["day"], **told["actions"][0]}
+    split: Row = {"exchange": "NSE", "tradingsymbol": "INFY", "day": told["day"], **told["actions"][place]}
     broker.log.decide(ActionSet(action="a", **split), 1)
     assert await broker.told(desk) == [("TCS", "CNC", "quantity", 10, 17)]
 
