@@ -35,7 +35,7 @@ from runtime.errors import BadEvent
 from sql.store import Rows
 
 NAME = "accounts"
-READ_EVENTS_MAX = 64  # in one transaction: a whole day of a busy account is 5 MB of rows
+READ_EVENTS_MAX = 16  # in one transaction: three accounts, or a day of 1,000 trades each in some seconds
 
 Told = Known | Snapshot | SyncRun | Forwarded | TariffSet
 PLAIN: dict[str, type[Known] | type[SyncRun] | type[Forwarded] | type[TariffSet]] = {
