@@ -96,8 +96,9 @@ def a_trading_hour(stack: Stack, seconds: float, per_second: float, seed: int, r
     come_to_rest(stack, EXPIRED, PATIENCE_SECONDS + 2 * traders)
     assert differences(stack) == []
     assert stack.query("select n, error from parked_events") == []
-    ((trades, orders),) = stack.query("select sum(trades_count)::bigint, sum(orders_count)::bigint from trading_accounts")
-    ((most,),) = stack.query("select max(trades_count) from trading_accounts")
+    ((trades, orders, most),) = stack.query(
+        "select sum(trades_count)::bigint, sum(orders_count)::bigint, max(trades_count) from trading_accounts"
+    )
     ((runs, refused, failed),) = stack.query(
         "select count(*), count(*) filter (where outcome = 'refused'),"
         " count(*) filter (where outcome in ('failed', 'partial')) from sync_runs"
