@@ -6,7 +6,8 @@ goes before those who wait already.
     call -> waiting (urgent first, then as they came) -> one booking at a time in Redis -> its moment -> the call leaves
 
 A booking is one script on one key: the budget's last moments, by the server's clock, so that machines need not agree on
-the time. Only the call that leaves next is booked, so nobody stands behind a queue that somebody else has booked.
+the time. Only the call that leaves next is booked, so nobody stands behind a queue that somebody else has booked. One
+that left later than booked, because the machine was busy, says so with the next booking, and counts from when it left.
 
 Redis does not answer: each process keeps to a fixed share by its own clock, and asks Redis again after a while.
 """
@@ -64,6 +65,8 @@ class _Line(msgspec.Struct):
     waiting: list[_Waiting] = []
     giving: asyncio.Task[None] | None = None
     own: deque[float] = msgspec.field(default_factory=deque)  # this process's last moments, while Redis is away
+    booked: bytes = b"0"  # the last booking in Redis
+    late_seconds: float = 0.0  # how much later than booked that call left
 
     def drop_gone(self) -> bool:
         """Forget who waits no more; say whether somebody does."""
@@ -103,7 +106,10 @@ class Budget:
 
     async def _give(self, key: str, line: _Line) -> None:
         while line.drop_gone():
-            await asyncio.sleep(await self._booked(key, line))
+            wait_seconds = await self._booked(key, line)
+            due = self._clock.monotonic() + wait_seconds
+            await asyncio.sleep(wait_seconds)
+            line.late_seconds = max(0.0, self._clock.monotonic() - due)  # a busy machine wakes late
             if line.drop_gone():  # whoever is first now, not when the moment was booked
                 line.take_next().turn.set_result(None)
 
@@ -113,7 +119,14 @@ class Budget:
         if now >= self._down_until:
             try:
                 async with reaching("book of a call"):
-                    waits = await self._book(self._place(key), self._rate.calls, *self._microseconds())
+                    waits, line.booked = await self._book(
+                        self._place(key),
+                        self._rate.calls,
+                        round(self._window_seconds * MICROSECONDS),
+                        round(AHEAD_SECONDS_MAX * MICROSECONDS),
+                        line.booked,
+                        round(line.late_seconds * MICROSECONDS),
+                    )
                 self._complaints.heal("budget.redis_away")
                 return int(waits) / MICROSECONDS
             except Unreachable as error:
@@ -123,14 +136,13 @@ class Budget:
 
     def _booked_alone(self, line: _Line, now: float) -> float:
         share = max(1, self._rate.calls // SHARES)
+        if line.own:
+            line.own[-1] += line.late_seconds
         at = max(now, line.own[-share] + self._window_seconds) if len(line.own) >= share else now
         line.own.append(at)
         while len(line.own) > share:
             line.own.popleft()
         return at - now
-
-    def _microseconds(self) -> tuple[int, int]:
-        return round(self._window_seconds * MICROSECONDS), round(AHEAD_SECONDS_MAX * MICROSECONDS)
 
     def _place(self, key: str) -> str:
         """Give the budget's key in Redis: an API key is nobody's business there."""

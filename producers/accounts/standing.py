@@ -7,6 +7,7 @@ refused   the token was refused: it rests until the vault has another one, or th
 
 import asyncio
 import hashlib
+from contextlib import suppress
 
 from events.accounts import KINDS, Kind, Trigger
 from events.budget import Haste
@@ -16,6 +17,7 @@ from producers.accounts.pull import Asked
 from producers.accounts.schedule import Begun, Moment, Timetable
 from producers.kite.address import REFUSED_SECONDS, Address
 from runtime.clock import Clock
+from runtime.errors import TokenRefused
 from runtime.settings import Settings
 from runtime.vault import Vault, customer_secret
 
@@ -66,6 +68,9 @@ class Standing:
         if token is not None:
             self._tokens.refuse(token)
         self._stamp, self._refused_at = self._seen, self._clock.monotonic()
+        with suppress(TokenRefused):
+            self._tokens.current()
+            self._stamp = ()  # there is another one to be tried at once
 
     def accepted(self) -> None:
         """Note that the token is good."""

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from typing import Any
 
 from events.budget import SHARES, SLACK, Budget, Haste, Rate
 from runtime.clock import SystemClock
@@ -96,9 +97,23 @@ async def test_without_redis_each_process_keeps_to_its_share() -> None:
         assert await seconds_for(RATE.calls // SHARES * 3 + 1, budget) >= 3 * WINDOW_SECONDS
 
 
+async def book(budget: Budget, window: int, ahead: int = 1 << 50, before: bytes = b"0", late: int = 0) -> list[Any]:
+    """Run the script itself, one call a window, in microseconds; give wait and moment."""
+    found: list[Any] = await budget._book(budget._place("key"), 1, window, ahead, before, late)
+    return found
+
+
 async def test_bookings_far_ahead_are_those_of_a_clock_that_was_set_back(redis_url: str) -> None:
     async with budgets(redis_url) as (budget,):
-        script, place = budget._book, budget._place("key")  # the script itself: nobody else books so far ahead
-        assert await script(place, 1, 50_000_000, 1 << 50) == 0
-        assert 49_000_000 < await script(place, 1, 50_000_000, 1 << 50) <= 50_000_000
-        assert await script(place, 1, 50_000_000, 1_000_000) == 0, "it is forgotten"
+        assert (await book(budget, 50_000_000))[0] == 0
+        assert 49_000_000 < (await book(budget, 50_000_000))[0] <= 50_000_000
+        assert (await book(budget, 50_000_000, ahead=1_000_000))[0] == 0, "it is forgotten"
+
+
+async def test_a_call_that_left_late_counts_from_when_it_left(redis_url: str) -> None:
+    async with budgets(redis_url) as (budget,):
+        wait, moment = await book(budget, 50_000_000)
+        assert wait == 0
+        assert isinstance(moment, bytes)
+        later, _ = await book(budget, 50_000_000, before=moment, late=20_000_000)
+        assert 69_000_000 < later <= 70_000_000

@@ -159,3 +159,50 @@ async def test_no_event_holds_a_secret(settings: Settings, watcher: Watcher, fil
     for secret in ["sandbox-secret", *(each[0] for each in tokens if each)]:
         assert secret.encode() not in heard
     assert vault.get("customers/sandbox/AB0001/api_secret") == ("sandbox-secret", 1)
+
+
+# ---- a real broker's one account, which here is the sandbox under its name -------------------------------------------
+
+
+async def test_the_one_account_of_a_real_broker_has_a_name_that_lasts_and_takes_the_tickers_token(
+    settings: Settings, watcher: Watcher
+) -> None:
+    async with market(settings, traders=2) as exchange:
+        root = f"127.0.0.1:{exchange.port}"
+        kite = msgspec.structs.replace(
+            settings,
+            broker=("kite",),
+            kite_api_key="sandbox",
+            kite_api_secret="the-apps-own",
+            kite_api_root=f"http://{root}",
+            kite_ws_root=f"ws://{root}",
+        )
+        async with syncing(kite):
+            (run,) = await until_runs(watcher, 1)
+            assert (run.account, run.outcome, run.kinds["orders"].tries) == ("kite", "refused", 0)
+            await watcher.until(lambda heard: [each.user for each in told(heard, Known)] == [""], STREAM)
+            Vault(settings.bahi_data_dir).put("kite/access_token", await log_in(exchange))
+            await until_runs(watcher, 1, whole)
+            await watcher.until(lambda heard: [each.user for each in told(heard, Known)] == ["", OWN], STREAM)
+        vault = Vault(settings.bahi_data_dir)
+        assert list(await known(watcher)) == ["kite"]
+        async with syncing(msgspec.structs.replace(kite, kite_access_token="of yesterday")):
+            await until_runs(watcher, 2, whole)
+            assert vault.get(f"customers/kite/{OWN}/api_secret") == ("the-apps-own", 1)
+
+
+async def test_a_token_in_the_settings_is_taken_where_the_vaults_is_refused(
+    settings: Settings, watcher: Watcher
+) -> None:
+    async with market(settings) as exchange:
+        kite = msgspec.structs.replace(
+            settings,
+            broker=("kite",),
+            kite_api_key="sandbox",
+            kite_access_token=await log_in(exchange),
+            kite_api_root=f"http://127.0.0.1:{exchange.port}",
+        )
+        Vault(settings.bahi_data_dir).put("kite/access_token", "of-yesterday")
+        async with syncing(kite):
+            runs = await until_runs(watcher, 2)
+    assert [run.outcome for run in runs] == ["refused", "ok"]
