@@ -14,7 +14,7 @@ from ops.sandbox.accounts import past, postback, shown
 from ops.sandbox.accounts.desk import ORDERS_MAX, Desk
 from ops.sandbox.accounts.inspection import Inspection
 from ops.sandbox.accounts.order import Order
-from ops.sandbox.accounts.postback import Postbacks
+from ops.sandbox.accounts.postback import Postbacks, Target
 from ops.sandbox.accounts.register import Telling
 from ops.sandbox.accounts.routes import AccountRoutes
 from ops.sandbox.accounts.trigger_routes import TriggerRoutes
@@ -59,7 +59,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     rate: ticks a second over all instruments, None is 1.5 for each; instruments: how many, None is the usual list;
     tape, speed: play recorded ticks instead; recording: play this one, which has a speed of its own; limits: whether
     Kite's limits of requests and connections are enforced; redirect_url: where a login leads to; traders: how many
-    seeded ones there are; past: whether the first of them have traded before.
+    seeded ones there are; past: whether the first of them have traded before;
+    postback_url: where the usual app's orders are posted to.
     """
 
     folder: Path
@@ -74,6 +75,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     redirect_url: str = "http://127.0.0.1:8000/"
     traders: int = 0
     past: bool = False
+    postback_url: str | None = None
 
 
 class Exchange:
@@ -88,6 +90,7 @@ class Exchange:
         self.sessions = Sessions(options.folder / "sessions.json")
         self.hub = Hub(self.stage, self.journal)
         self.postbacks = Postbacks()
+        self.postbacks.aim(Target(options.postback_url))
         if options.past and isinstance(self.stage, Market):
             past.live(options.folder / "books", options.seed, names(options.traders), time.time_ns())
         self.desk = Desk(
@@ -230,10 +233,17 @@ async def run(
         redirect_url=f"http://{settings.api_host}:{settings.api_port}/",
         traders=settings.bahi_sandbox_traders,
         past=True,
+        postback_url=own_postback(settings),
     )
     async with Exchange(options) as exchange:
         _log.info("sandbox.listening", port=exchange.port, instruments=len(exchange.hub.stage.instruments))
         await until(stop, exchange)
+
+
+def own_postback(settings: Settings) -> str | None:
+    """Give where Bahi's own API takes postbacks, as it listens on this machine; None where it does not."""
+    url = f"http://{settings.api_host}:{settings.api_port}/postback/kite"
+    return url if postback.is_here(url) else None
 
 
 async def until(stop: Stop, exchange: Exchange) -> None:

@@ -13,8 +13,9 @@ from aiohttp import web
 from ops.sandbox.accounts.order import Order, Terms
 from ops.sandbox.accounts.postback import QUEUE_MAX, Postbacks, Target
 from ops.sandbox.envelope import Refusal
-from ops.sandbox.server import Exchange
+from ops.sandbox.server import Exchange, own_postback
 from ops.sandbox.session import API_SECRET
+from runtime.settings import load
 from tests.exchange import call, exchange, log_in
 from tests.patience import PATIENCE_SECONDS
 
@@ -139,3 +140,23 @@ async def test_what_nobody_takes_is_dropped_oldest_first() -> None:
     assert (postbacks.state()["waiting"], postbacks.state()["dropped"]) == (QUEUE_MAX, 3)
     order = Order("1", "x", Terms("NSE", "INFY", 1, "BUY", 1, "CNC", "MARKET"), 0, "other", status="COMPLETE")
     assert not postbacks.wants(order)
+
+
+async def test_a_sandbox_posts_to_the_api_beside_it_from_the_start(tmp_path: Path, receiver: Receiver) -> None:
+    async with exchange(tmp_path, postback_url=receiver.url) as running:
+        running.desk.place("AB1234", "regular", {**FORM, "order_type": "MARKET"}, app="sandbox")
+        (heard,) = await receiver.next(1)
+    assert heard["user_id"] == "AB1234"
+
+
+@pytest.mark.parametrize(
+    ("api_host", "wanted"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:8000/postback/kite"),
+        ("localhost", "http://localhost:8000/postback/kite"),
+        ("0.0.0.0", None),
+        ("10.0.0.7", None),
+    ],
+)
+def test_an_api_that_other_machines_reach_is_not_posted_to_by_itself(api_host: str, wanted: str | None) -> None:
+    assert own_postback(load({"API_HOST": api_host})) == wanted

@@ -50,8 +50,7 @@ class Postbacks:
         if target.url is None:
             self._urls.pop(target.api_key, None)
             return
-        parts = urlsplit(target.url)
-        if parts.scheme not in ("http", "https") or not _is_here(parts.hostname or ""):
+        if not is_here(target.url):
             raise input_refused(f"Wanted an http address of this machine as `url`, found {target.url}")
         self._urls[target.api_key] = target.url
 
@@ -115,7 +114,12 @@ def _told(order: Order) -> str | None:
     return UPDATE if order.status == MODIFIED or (order.status == OPEN and order.filled) else None
 
 
-def _is_here(name: str) -> bool:
+def is_here(url: str) -> bool:
+    """Tell whether it is an http address of this machine."""
+    parts = urlsplit(url)
+    name = parts.hostname or ""
+    if parts.scheme not in ("http", "https"):
+        return False
     try:
         return ipaddress.ip_address(name).is_loopback
     except ValueError:
