@@ -11,7 +11,7 @@ from sql import accounts
 from sql.accounts import AccountHealth
 
 ACCOUNTS_MAX = 1000  # each has ten series
-# Counting walks through an index of all trades that ever were: 0.1 s for a million of them.
+# Counting walks through an index of all trades that ever were: 0.2 s for a million of them.
 COUNT_SECONDS = 60.0
 
 

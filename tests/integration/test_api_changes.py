@@ -347,3 +347,29 @@ async def test_the_newest_changes_come_first_first_with_the_cursor_to_go_on_from
         assert [each["kind"] for each in of_trades["changes"]] == ["trades"]
         await get(api, 400, newest=3, since="now")
         await get(api, 400, newest=0)
+
+
+async def test_changes_are_closed_to_strangers_and_open_by_ticket_and_session(
+    settings: Settings, account: Account
+) -> None:
+    await account.trade(1, 1)
+    async with (
+        serving(settings) as api,
+        aiohttp.ClientSession(api.url, cookie_jar=aiohttp.CookieJar(unsafe=True)) as stranger,
+    ):
+        for path in ("/changes", "/api/sse/accounts", "/accounts", "/sync/status"):
+            async with stranger.get(path) as answer:
+                assert answer.status == 401, path
+        for ticket in ("", "?ticket=made-up"):
+            with pytest.raises(aiohttp.WSServerHandshakeError):
+                await stranger.ws_connect(PATH + ticket)
+        async with api.client.post("/api/ws/ticket") as answer:
+            ticket = (await answer.json())["ticket"]
+        async with stranger.ws_connect(f"{PATH}?ticket={ticket}") as socket:
+            await subscribe(socket, since="")
+            await heard(socket, 1)
+        async with stranger.post("/api/session", json={"key": KEY}) as answer:
+            assert answer.status == 201
+        async with stranger.get("/api/sse/accounts") as answer:  # as a browser's EventSource: by cookie
+            assert answer.status == 200
+            assert answer.headers["x-content-type-options"] == "nosniff"
