@@ -1,6 +1,7 @@
 """`bahi sandbox` as a process: its port, its end, its failures, and TLS."""
 
 import asyncio
+import collections
 import contextlib
 import datetime
 import os
@@ -11,6 +12,7 @@ import sys
 import zlib
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -21,7 +23,7 @@ from cryptography.x509.oid import NameOID
 
 from ops.sandbox import instruments, journal
 from ops.sandbox.server import Exchange, Options
-from tests.exchange import client, log_in
+from tests.exchange import call, client, log_in
 from tests.patience import PATIENCE_SECONDS
 
 COMMAND = (sys.executable, "-m", "ops.cli", "sandbox")
@@ -93,6 +95,34 @@ async def test_a_session_outlives_kill_9_and_so_does_the_journal(tmp_path: Path)
                 await process.wait()
                 await one.end()
     assert len({sent.connection for sent in journal.read(tmp_path / "sandbox" / "journal")}) == 2
+
+
+async def test_books_that_somebody_has_seen_outlive_kill_9(tmp_path: Path) -> None:
+    seen: list[dict[str, Any]] = []
+    for _ in range(3):
+        async with started(tmp_path, BAHI_SANDBOX_TRADERS="5", BAHI_SANDBOX_LIMITS="false") as process:
+            await line_with(process, b"sandbox.listening")
+            port = int((tmp_path / "sandbox" / "port").read_text())
+            _, answer = await call(port, "GET", "/sandbox/books")
+            found = {book["user_id"]: book for book in answer["data"]}
+            for before in seen:
+                now = found[before["user_id"]]
+                assert now["trades"][: len(before["trades"])] == before["trades"]
+                assert {order["order_id"] for order in before["orders"]} <= {
+                    order["order_id"] for order in now["orders"]
+                }
+            for book in found.values():
+                filled: dict[str, int] = collections.Counter()
+                for trade in book["trades"]:
+                    filled[trade["order_id"]] += trade["quantity"]
+                assert filled == {order["order_id"]: order["filled"] for order in book["orders"] if order["filled"]}
+            await call(port, "POST", "/sandbox/traders", json={"orders_per_second": 200})
+            seen = []
+            while not seen or len(seen[-1]["trades"]) < len(found["TR0005"]["trades"]) + 50:
+                _, answer = await call(port, "GET", "/sandbox/books")
+                seen = answer["data"]
+            process.kill()
+            await process.wait()
 
 
 async def test_a_full_disk_ends_it_with_a_reason_and_no_message_goes_unrecorded(tmp_path: Path) -> None:
