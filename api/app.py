@@ -13,6 +13,9 @@ from api import answers, candles, health, instruments, latest, page, parked, ses
 from api.accounts import changes, postback, reconciliation, roster, runs, setup, standing, sync, trading
 from api.accounts.known import Answers
 from api.accounts.socket import AccountSocket
+from api.analytics import days, performance, pnl, preview, tax_lots
+from api.analytics import trades as results
+from api.analytics.wanted import Now
 from api.decisions import actions, by_hand, rules, strategies, tariffs
 from api.digits import ExactResponse, NumberSchema
 from api.door import ACCOUNTS_PATH, SOCKET_PATH, Door, Socket
@@ -31,6 +34,9 @@ ROUTES = [
     candles.list_candles,
     changes.list_changes,
     changes.stream_changes,
+    days.list_days,
+    days.list_hours,
+    days.show_equity,
     health.health,
     health.read_metrics,
     health.ready,
@@ -51,6 +57,14 @@ ROUTES = [
     parked.show_parked,
     postback.take_postback,
     reconciliation.list_divergences,
+    performance.show_distribution,
+    performance.show_performance,
+    pnl.account_pnl,
+    pnl.all_pnl,
+    pnl.strategy_pnl,
+    preview.preview_rules,
+    results.all_trades,
+    results.strategy_trades,
     roster.list_accounts,
     roster.show_account,
     rules.apply_rule,
@@ -81,6 +95,7 @@ ROUTES = [
     tariffs.remove_tariff,
     tariffs.set_tariff,
     tariffs.show_tariff,
+    tax_lots.show_tax_lots,
     trading.list_orders,
     trading.list_trades,
     trading.show_order,
@@ -104,6 +119,7 @@ def create_app(parts: Parts, routes: Sequence[HTTPRouteHandler] = ROUTES) -> Doo
         "finder": Finder(parts.make_reader),
         "keys": parts.keys,
         "live": parts.live,
+        "now": Now(parts.clock),
         "page": parts.page,
         "requests": parts.requests,
         "settings": parts.settings,

@@ -5,6 +5,8 @@ whole words: numpy copies structured rows field by field, ten times slower. Wher
 what was received last is the latest.
 """
 
+from decimal import Decimal
+
 import numpy as np
 import numpy.typing as npt
 
@@ -56,6 +58,14 @@ class Prices:
         while len(held) > len(self._words):
             self._words = np.concatenate([self._words, np.zeros_like(self._words)])
         return np.array([held[token] for token in tokens], np.int64)
+
+    def latest(self, token: int) -> tuple[Decimal, int] | None:
+        """Give an instrument's latest price in rupees, and when it was received (UTC ns); None where none was seen."""
+        if token not in self._place:
+            return None
+        row = self._rows([token])[0]
+        # The shortest digits that mean the same float: those of the wire, which sent a whole number of paise.
+        return Decimal(repr(float(row["last_price"]))), int(row["at_ns"])
 
     def json(self, token: int) -> bytes | None:
         """Give the latest tick with its book as JSON (`quotes.DeepQuote`); None where none was seen."""

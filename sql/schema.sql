@@ -1551,7 +1551,9 @@ CREATE INDEX books_symbol ON public.books USING btree (exchange, tradingsymbol);
 
 CREATE INDEX candles_1m_bucket ON public.candles_1m USING btree (bucket, stream_id);
 
-CREATE INDEX closed_lots_day ON public.closed_lots USING btree (account_id, day) WHERE (NOT draft);
+CREATE INDEX closed_lots_closing ON public.closed_lots USING btree (account_id, day, closed_order_id, closed_trade_id) WHERE (NOT draft);
+
+CREATE INDEX closed_lots_strategy ON public.closed_lots USING btree (strategy_id, day) WHERE (NOT draft);
 
 CREATE INDEX instruments_now ON public.instruments USING btree (exchange, instrument_type, expiry) WHERE (valid_to IS NULL);
 
@@ -1574,6 +1576,8 @@ CREATE INDEX parked_tries_event ON public.parked_tries USING btree (projector, s
 CREATE INDEX sync_runs_account ON public.sync_runs USING btree (account_id, n DESC);
 
 CREATE INDEX ticks_time ON ONLY public.ticks USING brin ("time") WITH (pages_per_range='32', autosummarize='on');
+
+CREATE INDEX trades_of_strategy ON public.trades USING btree (strategy_id, "time");
 
 CREATE INDEX trades_order ON public.trades USING btree (account_id, order_id);
 

@@ -56,12 +56,17 @@ async def places(tables: Tables) -> dict[str, int]:
     return {each.stream: each.n for each in await tables.rows("api_decided", {}, _Place)}
 
 
+async def is_account(tables: Tables, account: str) -> bool:
+    """Say whether there is an account of this name."""
+    return (await tables.rows("api_known_account", {"account": account}, _Known))[0].known
+
+
 async def knows_account(tables: Tables, account: str) -> bool:
     """Refuse an account that nobody knows; say whether that could be judged, with PostgreSQL down or no account yet."""
     try:
-        found = await tables.rows("api_known_account", {"account": account}, _Known)
+        known = await is_account(tables, account)
     except Unreachable:
         return False
-    if not found[0].known:
+    if not known:
         raise NotFound("the name of a known account in `account_id`", repr(account[:60]), "GET /accounts lists them")
     return True

@@ -20,6 +20,7 @@ ONE = Decimal(1)
 # or fee has, and one more than the finest price on Kite's wire (currency, 7). It bounds what sums can come to.
 WHOLE_DIGITS_MAX = 12
 PLACES_MAX = 8
+_STEP = Decimal(1).scaleb(-PLACES_MAX)
 _NUMBERS = re.compile(r"([0-9]+)")
 _Key: TypeAlias = tuple[tuple[int, int, str], ...]
 
@@ -128,6 +129,16 @@ def _check(entry: Fill | Opening | Charge, has_quantity: bool, numbers: tuple[De
 def _places(number: Decimal) -> int:
     exponent = number.normalize().as_tuple().exponent
     return -exponent if isinstance(exponent, int) else 0
+
+
+def of_ratio(known: EntryId, kind: Literal["split", "bonus"], old: int, new: int) -> Action:
+    """Give an action that makes `new` shares of each `old` ones, as users tell it. Raises BadEvent as Action does."""
+    return Action(known, kind, new - old if kind == "bonus" else new, old)
+
+
+def exact(number: Decimal) -> Decimal:
+    """Give a broker's figure without the digits that its binary form has too many (103.08333333333299)."""
+    return round(number, PLACES_MAX) if number != number.quantize(_STEP) else number
 
 
 def natural(text: str) -> _Key:

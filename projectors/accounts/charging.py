@@ -35,8 +35,7 @@ from money.charges.rate import PAISA
 from money.charges.segment import Exchange, Segment
 from money.charges.share import shared
 from money.charges.tariff import DP_SEGMENTS
-from money.pnl.entry import natural
-from projectors.accounts.folding import exact
+from money.pnl.entry import exact, natural
 from projectors.accounts.touched import Touched
 from runtime.errors import BahiError
 from sql.store import Rows

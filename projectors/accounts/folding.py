@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from money.pnl.entry import PLACES_MAX, Action, Entry, EntryId, Fill, Opening, place
+from money.pnl.entry import Action, Entry, EntryId, Fill, Opening, exact, of_ratio, place
 from money.pnl.lots import Book, Match
 from projectors.accounts.attributing import Attributing
 from projectors.accounts.attribution import NONE
@@ -22,7 +22,6 @@ from runtime.calendar import IST
 from sql.store import Rows
 
 CHANGED = 2  # `fold` of a trade that was told otherwise since it was folded
-_STEP = Decimal(1).scaleb(-PLACES_MAX)  # brokers' figures are binary fractions: 103.08333333333299
 _json = msgspec.json.Encoder(decimal_format="number")
 _state = msgspec.json.Encoder()
 _book = msgspec.json.Decoder(Book)
@@ -164,11 +163,6 @@ class Folding:
             await self._rows.run("add_closed_lots", {"account": account, "rows": _json.encode(closed).decode()})
 
 
-def exact(number: Decimal) -> Decimal:
-    """Give a broker's figure without the digits that its binary form has too many."""
-    return round(number, PLACES_MAX) if number != number.quantize(_STEP) else number
-
-
 def _line(row: Row) -> Line:
     return Line(row["exchange"], row["tradingsymbol"], row["product"])
 
@@ -179,8 +173,7 @@ def _lines(lines: Iterable[Line]) -> str:
 
 def _action(row: Row) -> Action:
     known = EntryId(row["day"], row["exchange"], "", row["action_id"])
-    new = row["ratio_new"] - row["ratio_old"] if row["kind"] == "bonus" else row["ratio_new"]
-    return Action(known, row["kind"], new, row["ratio_old"])
+    return of_ratio(known, row["kind"], row["ratio_old"], row["ratio_new"])
 
 
 def _book_row(key: Key, kept: Kept) -> dict[str, Any]:
