@@ -9,7 +9,7 @@ FORWARDED            goes into the stream `accounts`, as it stands
 import msgspec
 
 from events.accounts import FORWARDED, AccountSet, Forwarded, OrderUpdated, PullAccounts
-from events.event import Recorded
+from events.event import EVENT_BYTES_MAX, Recorded
 from events.messages import Message, unpack
 from events.reader import Reader
 from producers import requests
@@ -20,23 +20,29 @@ from runtime.log import get
 
 _log = get("accounts")
 
+FORWARDED_BYTES_MAX = EVENT_BYTES_MAX - 1024  # the rest is for the event that carries it
 BY_TYPE: dict[str, type[Message]] = {
     str(each.__struct_config__.tag): each for each in (PullAccounts, OrderUpdated, AccountSet, *FORWARDED)
 }
 
 
 class Inbox:
-    """Reads the requests. taken: whether something was read that is not in the kept file yet."""
+    """Reads the requests.
+
+    What is read counts as taken with `done`, once all that came of it is in the log: `kept` may be written to the disk
+    at any moment, and what it says was taken is never read again.
+    """
 
     def __init__(self, reader: Reader, kept: Kept) -> None:
         """Go on where `kept` stands."""
         self._reader, self._kept = reader, kept
+        self._ahead = requests.State(positions=dict(kept.positions), keys=list(kept.keys))
         self._complaints = Complaints(_log)
 
     async def read(self) -> list[tuple[Recorded, Message]]:
         """Give what came since, without repeats and what cannot be read; nothing while the log cannot be read."""
         try:
-            found = await requests.follow(self._reader, self._kept)
+            found = await requests.follow(self._reader, self._ahead)
         except Unreachable as error:
             self._complaints.say("accounts.requests_unreachable", found=error.found)
             return []
@@ -46,18 +52,26 @@ class Inbox:
         self._complaints.heal("accounts.requests_unreachable", "accounts.requests_halted")
         return [(each, message) for each in found if (message := self._message(each))]
 
+    def done(self) -> bool:
+        """Note that all that was read is in the log; say whether there was something."""
+        if self._kept.positions == self._ahead.positions:
+            return False
+        self._kept.positions, self._kept.keys = dict(self._ahead.positions), list(self._ahead.keys)
+        return True
+
     def _message(self, request: Recorded) -> Message | None:
         kind = BY_TYPE.get(request.type)
         if kind is None:
             return None
         try:
+            _check_size(request)
             message = unpack(request, kind)
         except BadEvent as error:
             self._complaints.say("accounts.request_refused", wanted=error.wanted, found=error.found)
             return None
         if isinstance(message, OrderUpdated):  # a repeat is one more reason to pull, and no more
             return message
-        return message if self._kept.is_new(_key(message)) else None
+        return message if self._ahead.is_new(_key(message)) else None
 
 
 def forwarded(request: Recorded) -> Forwarded:
@@ -69,6 +83,12 @@ def forwarded(request: Recorded) -> Forwarded:
         kind=request.type,
         payload=msgspec.Raw(request.payload),
     )
+
+
+def _check_size(request: Recorded) -> None:
+    if len(request.payload) > FORWARDED_BYTES_MAX:
+        found = f"{len(request.payload)} in {request.stream} {request.n}"
+        raise BadEvent(f"a request of at most {FORWARDED_BYTES_MAX} bytes", found, "send a smaller one")
 
 
 def _key(message: Message) -> str:

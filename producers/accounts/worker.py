@@ -13,8 +13,9 @@ import asyncio
 
 import msgspec
 
-from events.accounts import AccountSet, OrderUpdated, PullAccounts, TariffSet
+from events.accounts import AccountSet, Kind, OrderUpdated, PullAccounts, TariffSet
 from events.budget import Haste
+from events.event import Recorded
 from events.messages import pack
 from events.reader import Reader
 from events.writer import Writer
@@ -78,14 +79,13 @@ class Worker:
         await asyncio.to_thread(self.roll.look)
         if self.roll.asks_sandbox and await self._sandbox.look():
             self.roll.take_users()
-        events, moved = [], False
+        if self.roll.asks_sandbox and not self.roll.accounts:
+            return  # nobody is known yet, so nobody can say whom a request means
+        events = []
         for request, message in await self._inbox.read():
-            moved = True
             match message:
                 case PullAccounts(accounts=accounts, kinds=kinds):
-                    names = [each for each in accounts or self.roll.accounts if each in self.roll.accounts]
-                    if names:
-                        self._kept.waiting.append(Waiting(request.stream, request.n, names, kinds))
+                    self._wait_for(request, accounts, kinds)
                 case OrderUpdated(broker=broker, user=user):
                     self._update(broker, user)
                 case AccountSet():
@@ -99,7 +99,7 @@ class Worker:
             self._kept.told.update({each.account: Told.of(each) for each in known})
             self._kept.tariffs.update({each.broker: each.sha256 for each in tariffs})
         self._stand()
-        if events or moved:
+        if self._inbox.done() or events:
             await self._file.keep()
 
     def _tariffs(self) -> list[TariffSet]:
@@ -110,6 +110,12 @@ class Worker:
             for broker in sorted(brokers)
             if self._kept.tariffs.get(broker) != found.sha256
         ]
+
+    def _wait_for(self, request: Recorded, accounts: list[str], kinds: list[Kind]) -> None:
+        """Note a request for pulls; one that a kill let be read again stands there already."""
+        names = [each for each in accounts or self.roll.accounts if each in self.roll.accounts]
+        if names and (request.stream, request.n) not in {(each.stream, each.n) for each in self._kept.waiting}:
+            self._kept.waiting.append(Waiting(request.stream, request.n, names, kinds))
 
     def _update(self, broker: str, user: str) -> None:
         for account in self.roll.of_user(broker, user):

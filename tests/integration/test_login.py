@@ -142,3 +142,15 @@ def test_a_vault_of_another_version_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(SettingError, match="found version '99'"):
         login.log_in(load({"BAHI_DATA_DIR": str(tmp_path)}), "sandbox", None, "brought", str)
     assert [path.name for path in tmp_path.iterdir() if path.name != "run"] == ["VERSION"]
+
+
+async def test_an_account_with_an_app_of_its_own_logs_in_with_its_own_secret(market: Exchange, tmp_path: Path) -> None:
+    file = tmp_path / "accounts.toml"
+    row = '[[account]]\naccount = "ravi"\nbroker = "kite"\napi_key = "mine"\napi_secret = "sandbox-secret"\n'
+    await asyncio.to_thread(file.write_text, row)
+    settings = kite(market, tmp_path, KITE_API_KEY="another", KITE_API_SECRET="another", ACCOUNTS_FILE=str(file))
+    _, answer = await call(market, "POST", "/sandbox/login?api_key=mine")
+    assert await enter(settings, "kite", account="ravi", typed=answer["data"]["request_token"]) == 1
+    assert Vault(tmp_path).get("accounts/ravi/access_token") is not None
+    with pytest.raises(TokenRefused):
+        await enter(settings, "kite", account="ravi", typed="none")
