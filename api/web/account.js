@@ -7,6 +7,7 @@ import { Funds } from "./funds.js";
 import { dress } from "./pull.js";
 import { outcome, remedy } from "./roster.js";
 import { put } from "./rows.js";
+import { Results } from "./results.js";
 import { Runs } from "./runs.js";
 import { Positions } from "./positions.js";
 import { Orders, Trades } from "./trading.js";
@@ -31,6 +32,7 @@ export class Account extends EventTarget {
       positions: new Positions(portfolios),
       orders: new Orders(),
       trades: new Trades(),
+      results: new AccountResults(),
       funds: new Funds(),
       runs: new Runs(),
     };
@@ -104,7 +106,7 @@ export class Account extends EventTarget {
     put($("account-name"), [each.name && each.account_id, each.broker, each.user, outcome(each)].filter(Boolean).join(" · "));
     dress($("account-pull"), pull);
     $("account-pull").hidden = !each.active;
-    const why = pull?.state === "failed" ? pull.text : (remedy(each) ?? pull?.text ?? "");
+    const why = (remedy(each) ?? pull?.text) ?? "";
     $("token-form").hidden = !each.active || each.last_sync_status !== "refused";
     put($("account-said"), why, pull?.state === "failed" || remedy(each) ? "said warn" : "said");
   }
@@ -123,7 +125,7 @@ export class Account extends EventTarget {
 
   #total() {
     const total = this.#portfolios.total(this.#account.account_id);
-    put($("account-pnl"), total ? format.money(total.day) : "–", format.tone(total?.day ?? 0));
+    put($("account-pnl"), total ? format.brief(total.day) : "–", format.tone(total?.day ?? 0));
     put($("account-pnl-of"), "day P&L");
   }
 
@@ -143,5 +145,28 @@ export class Account extends EventTarget {
       this.#shown = ""; // the next look at the account asks again
       this.#tabs[tab].fail(error);
     }
+  }
+}
+
+/** The results of an account as one of its tabs. */
+class AccountResults {
+  #results = new Results($("part-results"));
+  #account = "";
+
+  news(account) {
+    return `${account.trades_count} ${account.kinds.trades?.synced_at ?? "never"}`;
+  }
+
+  load(_, { account_id: account }) {
+    const isOther = account !== this.#account;
+    this.#account = account;
+    return this.#results.show({ account }, isOther);
+  }
+
+  clear() {}
+
+  fail(error) {
+    this.#account = ""; // it begins anew
+    this.#results.fail(error);
   }
 }

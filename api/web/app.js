@@ -6,10 +6,12 @@ import { Detail } from "./detail.js";
 import { ask, doors, isOpen, logIn, logOut, takeCode } from "./door.js";
 import * as format from "./format.js";
 import { Health } from "./health.js";
+import { Preview } from "./preview.js";
 import { Portfolios } from "./portfolios.js";
 import { Pulls } from "./pull.js";
 import { Roster } from "./roster.js";
 import { nameStrategies, Rules } from "./rules.js";
+import { Strategy } from "./strategy.js";
 import { Strategies } from "./strategies.js";
 import * as theme from "./theme.js";
 import { Ticker } from "./ticker.js";
@@ -31,7 +33,9 @@ const roster = new Roster(portfolios, pulls);
 const account = new Account(portfolios, pulls);
 const changes = new Changes();
 const strategies = new Strategies();
+const strategy = new Strategy();
 const rules = new Rules();
+const preview = new Preview();
 const views = new Views();
 let chosen = null;
 let listed = [];
@@ -102,6 +106,14 @@ function refuse(text) {
 /** The prices that are wanted: what is listed, what is chosen, what is held. */
 const want = () => ticker.want(new Set([...listed, ...(chosen ? [chosen.instrument_token] : []), ...portfolios.tokens()]));
 
+/** Let an account be chosen, or all of them. */
+function offer(select) {
+  if (select.options.length === roster.accounts.length + 1) return;
+  const kept = select.value;
+  select.replaceChildren(new Option("all accounts", ""), ...roster.accounts.map((each) => new Option(each.account_id, each.account_id)));
+  select.value = kept;
+}
+
 /** Show the account that the address names; where there is room, the first one. */
 function showAccount(id) {
   const wanted = views.now === "accounts" ? id : "";
@@ -142,6 +154,14 @@ detail.addEventListener("close", () => {
   watchlist.unchoose();
   want();
 });
+/** Show the strategy that the address names. */
+function showStrategy() {
+  if (views.now !== "strategies") return;
+  const found = strategies.all().find((each) => each.strategy_id === views.chosen);
+  if (found) strategy.show(found, $("strategy-account").value);
+  else strategy.hide();
+}
+
 portfolios.addEventListener("listed", want);
 views.addEventListener("shown", (event) => {
   showAccount(event.detail.chosen);
@@ -150,17 +170,27 @@ views.addEventListener("shown", (event) => {
   else changes.stop();
   if (name === "strategies") {
     strategies.choose(chosen);
+    showStrategy();
     strategies.start();
     rules.look();
+    preview.look();
   } else strategies.stop();
 });
-strategies.addEventListener("chosen", (event) => views.go("strategies", event.detail));
-rules.addEventListener("decided", () => strategies.look());
+strategies.addEventListener("chosen", (event) => {
+  views.go("strategies", event.detail);
+  if (!wide.matches) $("strategy").scrollIntoView({ block: "start" });
+});
+strategies.addEventListener("listed", showStrategy);
+strategy.addEventListener("changed", () => strategies.look());
+rules.addEventListener("decided", () => {
+  strategies.look();
+  preview.look();
+});
 $("strategy-close").addEventListener("click", () => views.go("strategies"));
 changes.addEventListener("chosen", (event) => views.go("accounts", event.detail));
 roster.addEventListener("listed", () => {
   showAccount(views.chosen);
-  rules.know(roster.accounts);
+  for (const id of ["rule-account", "strategy-account"]) offer($(id));
 });
 roster.addEventListener("chosen", (event) => {
   accountClosed = false;

@@ -4,6 +4,7 @@ const prices = new Map();
 const whole = new Intl.NumberFormat("en-IN", { maximumFractionDigits: 0 });
 const short = new Intl.NumberFormat("en-IN", { notation: "compact", maximumFractionDigits: 2 });
 const signed = new Intl.NumberFormat("en-IN", { minimumFractionDigits: 2, maximumFractionDigits: 2, signDisplay: "exceptZero" });
+const crores = new Intl.NumberFormat("en-IN", { notation: "compact", maximumFractionDigits: 2, signDisplay: "exceptZero" });
 const exacts = new Intl.NumberFormat("en-IN", { minimumFractionDigits: 2, maximumFractionDigits: 4 });
 const quantities = new Intl.NumberFormat("en-IN", { maximumFractionDigits: 8 });
 const clock = new Intl.DateTimeFormat("en-GB", { timeZone: "Asia/Kolkata", hour: "2-digit", minute: "2-digit", second: "2-digit" });
@@ -23,6 +24,8 @@ export function price(value, tickSize = 0.05) {
 
 /** Rupees won or lost, with their sign. */
 export const money = (value) => (value === null || value === undefined ? "–" : signed.format(value));
+/** The same where there is little room: from a crore on with two decimals of it. */
+export const brief = (value) => (Math.abs(value ?? 0) >= 1e7 ? crores.format(value) : money(value));
 export const quantity = (value) => (value === null || value === undefined ? "–" : quantities.format(value));
 /** A price with the decimals that it has, 2 at least. */
 export const exact = (value) => (value === null || value === undefined ? "–" : exacts.format(value));
@@ -35,7 +38,8 @@ export const percent = (value) => (value === null || value === undefined ? "" : 
 export const time = (date) => clock.format(date);
 export const hourMinute = (date) => minute.format(date);
 export const date = (value) => day.format(value);
-export const tone = (value) => (value > 0 ? "up" : value < 0 ? "down" : "dim");
+/** Won, lost, or neither, as it is written with two decimals. */
+export const tone = (value) => (value >= 0.005 ? "up" : value <= -0.005 ? "down" : "dim");
 
 /** Milliseconds as a person says them. */
 export function span(ms) {

@@ -1,5 +1,6 @@
 // An account's positions and holdings, at the live price where one is known.
 
+import { ask } from "./door.js";
 import * as format from "./format.js";
 import { lines, put, Rows } from "./rows.js";
 import { sum } from "./valuation.js";
@@ -9,8 +10,10 @@ const $ = (id) => document.getElementById(id);
 export class Positions {
   #portfolios;
   #rows;
+  #silent = [];
 
   constructor(portfolios) {
+    $("position-receive").addEventListener("click", () => this.#receive());
     this.#portfolios = portfolios;
     this.#rows = new Rows(
       $("position-rows"),
@@ -42,6 +45,8 @@ export class Positions {
     put($("position-note"), "Loading…");
     put($("position-total"), "");
     put($("position-told"), "");
+    put($("position-receive"), "Receive their prices");
+    $("position-receive").hidden = true;
   }
 
   show(account) {
@@ -84,6 +89,18 @@ export class Positions {
       ? `${told.length} at the broker's price of ${format.time(new Date(at))}, marked °: no newer live price is known.`
       : "";
     put($("position-told"), text);
+    this.#silent = told.filter((line) => !line.now.streamed && line.token).map((line) => line.token);
+    $("position-receive").hidden = !this.#silent.length;
+  }
+
+  /** Have the ticker subscribe to what is held and has no price. */
+  async #receive() {
+    try {
+      await ask("/api/instruments/subscribe", { method: "POST", body: { tokens: this.#silent } });
+      put($("position-receive"), "Asked for: prices come with their next ticks");
+    } catch (error) {
+      put($("position-receive"), error.status ? error.message : "The server does not answer.");
+    }
   }
 
   #name(cell, line) {

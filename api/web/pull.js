@@ -5,6 +5,7 @@ import { put } from "./rows.js";
 
 const LOOK_MS = 500;
 const WAIT_MS = 60_000; // a busy budget of calls, and a slow broker that is tried three times
+const TOLD_MS = 60_000; // then the account's own state says enough
 const RUNS = 10; // of an account since it was asked for: others are pulls that an order triggered
 const pause = (ms) => new Promise((done) => setTimeout(done, ms));
 
@@ -13,7 +14,8 @@ export class Pulls extends EventTarget {
   #by = new Map();
 
   of(account) {
-    return this.#by.get(account);
+    const pull = this.#by.get(account);
+    return pull && (pull.state === "asked" || Date.now() - pull.at < TOLD_MS) ? pull : undefined;
   }
 
   /** Ask for everything, and wait for it. */
@@ -35,7 +37,7 @@ export class Pulls extends EventTarget {
   }
 
   #tell(account, state, text) {
-    this.#by.set(account, { state, text });
+    this.#by.set(account, { state, text, at: Date.now() });
     this.dispatchEvent(new CustomEvent("done", { detail: account }));
   }
 }
@@ -51,6 +53,7 @@ async function answering(account, stream, request) {
 }
 
 function said({ outcome, results, error }) {
+  if (outcome !== "ok" && outcome !== "partial") return `${outcome}: ${error ?? "nothing came"}`;
   const parts = Object.entries(results).map(([kind, each]) => {
     if (!each.ok) return `no ${kind}`;
     return kind === "orders" || kind === "trades" ? `${each.rows} ${kind}` : kind;

@@ -126,15 +126,15 @@ export class Roster extends EventTarget {
       put($(`figure-${id}`), value, className);
       put($(`figure-${id}-of`), of);
     };
-    figure("accounts", format.count(active.length), "", ill.length ? `${ill.length} not well` : "all well");
+    figure("accounts", format.count(active.length), "", ill.length ? `${ill.length} not well` : active.length ? "all well" : "");
     $("figure-accounts-of").classList.toggle("warn", ill.length > 0);
     const part = totals.length < active.length ? `of ${totals.length} of ${active.length} accounts` : "";
-    const told = add("told") ? `${format.count(add("told"))} by the broker's price` : "live";
-    figure("day", totals.length ? format.money(add("day")) : "–", format.tone(add("day")), part || told);
-    figure("pnl", totals.length ? format.money(add("pnl")) : "–", format.tone(add("pnl")), part || "positions and holdings");
-    figure("open", totals.length ? format.count(add("open")) : "–", "", "of both");
+    const told = !totals.length ? "" : add("told") ? `${format.count(add("told"))} by the broker's price` : "live";
+    figure("day", totals.length ? format.brief(add("day")) : "–", format.tone(add("day")), part || told);
+    figure("pnl", totals.length ? format.brief(add("pnl")) : "–", format.tone(add("pnl")), part || (totals.length ? "positions and holdings" : ""));
+    figure("open", totals.length ? format.count(add("open")) : "–", "", totals.length ? "of both" : "");
     const ages = active.map((each) => each.age_seconds).filter((age) => age !== null);
-    figure("age", ages.length ? format.span(Math.max(...ages) * 1000) : "–", "", "since all were asked");
+    figure("age", ages.length ? format.span(Math.max(...ages) * 1000) : "–", "", ages.length ? "since all were asked" : "");
   }
 
   #name(cell, each) {
@@ -153,7 +153,7 @@ export class Roster extends EventTarget {
     state.dataset.state = each.active ? (STATES[each.last_sync_status] ?? "unknown") : "idle";
     put(state.lastChild, outcome(each));
     const pull = this.#pulls.of(each.account_id);
-    const why = (pull?.state === "failed" ? pull.text : remedy(each)) ?? "";
+    const why = remedy(each) ?? (pull?.state === "failed" ? pull.text : "");
     put(small, why, "warn");
     cell.title = why;
     small.hidden = !why;
@@ -161,7 +161,7 @@ export class Roster extends EventTarget {
 
   #figure(cell, each, name) {
     const total = this.#portfolios.total(each.account_id);
-    put(cell, total ? format.money(total[name]) : "–", `${name === "pnl" ? "n wide" : "n"} ${format.tone(total?.[name] ?? 0)}`);
+    put(cell, total ? format.brief(total[name]) : "–", `${name === "pnl" ? "n wide" : "n"} ${format.tone(total?.[name] ?? 0)}`);
     cell.title = total?.told ? `${total.told} of ${total.lines} by the broker's price` : "";
   }
 
@@ -198,6 +198,6 @@ export function outcome(each) {
 /** Say what mends an account; null where nothing is wrong. */
 export function remedy(each) {
   if (isWell(each) || !each.active) return null;
-  if (each.last_sync_status === "refused") return `The broker refuses the token. Log in: ${each.remedy}`;
+  if (each.last_sync_status === "refused") return `The broker refuses the token: ${each.remedy}, or bring today's token here`;
   return each.last_sync_error ?? "Some of it did not come.";
 }

@@ -51,15 +51,6 @@ export class Rules extends EventTarget {
     }
   }
 
-  /** Let the accounts be chosen from. */
-  know(accounts) {
-    const select = $("rule-account");
-    if (select.options.length === accounts.length + 1) return;
-    const kept = select.value;
-    select.replaceChildren(new Option("all accounts", ""), ...accounts.map((each) => new Option(each.account_id, each.account_id)));
-    select.value = kept;
-  }
-
   #hint() {
     const isTag = $("rule-kind").value === "tag";
     $("rule-pattern").placeholder = isTag ? "breakout*" : "NFO:NIFTY*";

@@ -1,17 +1,18 @@
-// The strategies: which there are, whose trades they have, and what is said of them. What belongs to none is one of them.
+// The strategies: which there are, and what each has won, in all accounts or in one. What belongs to none is one of them,
+// so that the parts add up to the whole.
 
-import { decide, say } from "./decisions.js";
+import { ask } from "./door.js";
 import * as format from "./format.js";
 import { nameStrategies } from "./rules.js";
 import { lines, put, Rows } from "./rows.js";
 
-const LIST_MS = 10_000; // figures follow trades, and these come with pulls
-const NONE = { strategy_id: "none", name: "", description: "belongs to no strategy", described: false, active: true, rules: 0, accounts: [] };
+const LIST_MS = 5000; // figures follow trades and prices
 const $ = (id) => document.getElementById(id);
 
-/** Events: "chosen" (detail: a strategy's id), "listed" (detail: the strategies). */
+/** Events: "chosen" (detail: a strategy's id), "listed" (detail: the strategies, and the account they are of). */
 export class Strategies extends EventTarget {
-  strategies = [];
+  #known = [];
+  #figures = null;
   #timer = 0;
   #running = false;
   #asked = 0;
@@ -19,9 +20,13 @@ export class Strategies extends EventTarget {
   #rows = new Rows(
     $("strategy-rows"),
     [
-      ["name", "Strategy", (cell, each) => this.#name(cell, each)],
-      ["n", "Rules", (cell, each) => put(cell, each.strategy_id === "none" ? "–" : format.count(each.rules))],
-      ["n wide", "Accounts", (cell, each) => put(cell, each.strategy_id === "none" ? "–" : format.count(each.accounts.length))],
+      ["name", "Strategy", (cell, each) => name(cell, each)],
+      ["n", "Today", (cell, each) => money(cell, each.today?.realised, "n")],
+      ["n wide", "Realised", (cell, each) => money(cell, each.all?.realised, "n wide")],
+      ["n wider", "Unrealised", (cell, each) => money(cell, each.all?.unrealised, "n wider")],
+      ["n wide", "Charges", (cell, each) => put(cell, each.all ? format.price(each.all.charges) : "–")],
+      ["n", "Net", (cell, each) => money(cell, each.all?.net, "n")],
+      ["n wide", "Open", (cell, each) => put(cell, each.all ? format.count(each.all.open_lines) : "–")],
     ],
     (each) => each.strategy_id,
   );
@@ -35,10 +40,7 @@ export class Strategies extends EventTarget {
     $("strategy-rows").addEventListener("click", pick);
     $("strategy-rows").addEventListener("keydown", (event) => event.key === "Enter" && pick(event));
     $("strategy-search").addEventListener("input", () => this.#show());
-    $("describe").addEventListener("submit", (event) => {
-      event.preventDefault();
-      this.#describe();
-    });
+    $("strategy-account").addEventListener("change", () => this.look());
   }
 
   start() {
@@ -52,78 +54,92 @@ export class Strategies extends EventTarget {
   }
 
   choose(id) {
-    const isOther = this.#chosen !== id;
     this.#chosen = id;
     this.#show();
-    this.#head(isOther);
   }
 
   async look() {
     clearTimeout(this.#timer);
     const asked = ++this.#asked;
+    const account = $("strategy-account").value;
+    const of = account ? `account_id=${encodeURIComponent(account)}&` : "";
     try {
-      const rows = await nameStrategies();
+      const [known, whole, today] = await Promise.all([
+        nameStrategies(),
+        ask(`/api/analytics/pnl?${of}`),
+        ask(`/api/analytics/pnl?${of}from=${format.isoDay(new Date())}`),
+      ]);
       if (asked !== this.#asked) return;
-      this.strategies = [...rows, NONE];
+      this.#known = known;
+      this.#figures = { whole, today };
       this.#show();
-      this.#head(false);
-      this.dispatchEvent(new CustomEvent("listed", { detail: this.strategies }));
+      this.dispatchEvent(new CustomEvent("listed", { detail: { strategies: this.all(), account } }));
     } catch (error) {
       if (asked !== this.#asked) return;
-      if (!this.strategies.length) this.#note(error.status ? error.message : "The server does not answer.");
+      if (!this.#figures) this.#note(error.status ? error.message : "The server does not answer.");
     }
     if (this.#running && asked === this.#asked) this.#timer = setTimeout(() => this.look(), LIST_MS);
+  }
+
+  /** Give all strategies with their figures; `none` comes last. */
+  all() {
+    const { whole, today } = this.#figures ?? { whole: null, today: null };
+    const of = (told, id) => told?.strategies.find((each) => each.strategy_id === id);
+    const none = { strategy_id: "none", name: "", description: "belongs to no strategy", described: false, active: true, rules: 0, accounts: [] };
+    return [...this.#known, none].map((each) => ({ ...each, all: of(whole, each.strategy_id), today: of(today, each.strategy_id) }));
   }
 
   #show() {
     const words = $("strategy-search").value.trim().toUpperCase().split(/\s+/).filter(Boolean);
     const text = (each) => `${each.strategy_id} ${each.name} ${each.description} ${each.accounts.join(" ")}`.toUpperCase();
-    const found = this.strategies.filter((each) => words.every((word) => text(each).includes(word)));
+    const found = this.#figures ? this.all().filter((each) => words.every((word) => text(each).includes(word))) : [];
     this.#rows.show(found, (row, each) => {
       row.tabIndex = 0;
       row.ariaSelected = String(each.strategy_id === this.#chosen);
       row.classList.toggle("closed", !each.active);
     });
     $("strategy-note").hidden = found.length > 0;
-    if (!found.length) put($("strategy-note"), this.strategies.length ? "Nothing fits the search." : "Loading…");
+    if (!found.length) put($("strategy-note"), this.#figures ? "Nothing fits the search." : "Loading…");
+    this.#total();
+  }
+
+  #total() {
+    const { whole, today } = this.#figures ?? {};
+    const foot = $("strategy-total");
+    if (!whole) return foot.replaceChildren();
+    if (!foot.rows.length) {
+      const row = format.make("tr");
+      row.append(...["", "n", "n wide", "n wider", "n wide", "n", "n wide"].map((className) => format.make("td", className)));
+      foot.append(row);
+    }
+    const { cells } = foot.rows[0];
+    put(cells[0], "All");
+    money(cells[1], today.total.realised, "n");
+    money(cells[2], whole.total.realised, "n wide");
+    money(cells[3], whole.total.unrealised, "n wider");
+    put(cells[4], format.price(whole.total.charges));
+    money(cells[5], whole.total.net, "n");
+    put(cells[6], format.count(whole.total.open_lines));
+    const { uncharged, total } = whole;
+    const missing = uncharged.length ? `Charges are missing on ${uncharged.length} days: ${uncharged[0].error}` : "";
+    const unpriced = total.unpriced ? `${total.unpriced} open lines have no price and are left out of unrealised and net.` : "";
+    put($("strategy-told"), [missing, unpriced].filter(Boolean).join(" "));
   }
 
   #note(text) {
     $("strategy-note").hidden = false;
     put($("strategy-note"), text);
   }
+}
 
-  #head(isOther) {
-    const each = this.strategies.find((one) => one.strategy_id === this.#chosen);
-    $("strategy").hidden = !each;
-    $("strategies").classList.toggle("split", Boolean(each));
-    if (!each) return;
-    put($("strategy-title"), each.name || each.strategy_id);
-    const named = each.strategy_id === "none" ? "" : each.described ? "" : "only a tag or a rule names it";
-    put($("strategy-about"), [each.name && each.strategy_id, each.description, named, each.active ? "" : "not active"].filter(Boolean).join(" · "));
-    $("describe").hidden = each.strategy_id === "none";
-    if (!isOther && $("describe").contains(document.activeElement)) return;
-    if (!isOther && $("describe").dataset.of === each.strategy_id) return;
-    $("describe").dataset.of = each.strategy_id;
-    $("describe-name").value = each.name;
-    $("describe-text").value = each.description;
-    $("describe-active").checked = each.active;
-    put($("describe-said"), "");
-  }
+/** Write rupees won or lost. */
+export function money(cell, value, className) {
+  put(cell, format.brief(value), `${className} ${format.tone(value)}`);
+}
 
-  #describe() {
-    const body = {
-      strategy_id: this.#chosen,
-      name: $("describe-name").value.trim(),
-      description: $("describe-text").value.trim(),
-      active: $("describe-active").checked,
-    };
-    say($("describe-said"), decide("/api/strategies", { body }), () => this.look());
-  }
-
-  #name(cell, each) {
-    const [name, small] = lines(cell);
-    put(name, each.name || each.strategy_id);
-    put(small, [each.name && each.strategy_id, each.description || (each.described ? "" : "named by a tag or a rule"), each.active ? "" : "not active"].filter(Boolean).join(" · "));
-  }
+function name(cell, each) {
+  const [name, small] = lines(cell);
+  put(name, each.name || each.strategy_id);
+  const said = each.description || (each.described ? "" : "named by a tag or a rule");
+  put(small, [each.name && each.strategy_id, said, each.active ? "" : "not active"].filter(Boolean).join(" · "));
 }

@@ -37,13 +37,14 @@ export function ofHolding(each, syncedAt) {
   };
 }
 
-/** Give last price, pnl and day's pnl now. live: by a price that is newer than the broker's answer. */
+/** Give last price, pnl and day's pnl now. live: by a price that is newer than the broker's answer; streamed: there is any. */
 export function value(line, price) {
-  if (!line.units) return { last: price?.last ?? line.last, pnl: line.pnl, day: line.day, live: true };
-  if (!price || line.last === null || price.at < line.told) return { last: line.last, pnl: line.pnl, day: line.day, live: false };
+  if (!line.units) return { last: price?.last ?? line.last, pnl: line.pnl, day: line.day, live: true, streamed: true };
+  if (!price || line.last === null || price.at < line.told)
+    return { last: line.last, pnl: line.pnl, day: line.day, live: false, streamed: Boolean(price) };
   const moved = line.units * (price.last - line.last);
   const plus = (figure) => (figure === null ? null : figure + moved);
-  return { last: price.last, pnl: plus(line.pnl), day: plus(line.day), live: true };
+  return { last: price.last, pnl: plus(line.pnl), day: plus(line.day), live: true, streamed: true };
 }
 
 /** Sum up. told: how many are the broker's figures; unknown: how many have no figure at all. */

@@ -14,10 +14,12 @@ import msgspec
 import pytest
 
 from api.accounts import changes, difference, roster, runs, setup, shown, sync
+from api.analytics import days, figures, marks, performance, pnl, preview, trades
 from api.app import create_app
 from api.decisions import rules, strategies, taken
 from api.decisions.by_hand import Attributed
 from api.latest import LatestPage, Watched
+from api.performance import Daily, EquityPoint, Trips
 from runtime.settings import Settings
 from tests.api_server import serving
 
@@ -79,6 +81,27 @@ RELIED_ON: dict[type[msgspec.Struct], str] = {
     rules.WantedRule: "rule_id strategy_id kind pattern account_id priority valid_from valid_to draft",
     taken.Decided: "request stream",
     Attributed: "account_id day exchange order_id trade_id strategy_id",
+    pnl.Pnl: "total strategies open uncharged",
+    figures.Figures: "strategy_id realised unrealised charges net open_lines unpriced trades",
+    figures.Uncharged: "error",
+    marks.OpenLine: (
+        "account_id exchange tradingsymbol product quantity fifo_price last_price price_from price_at unrealised"
+    ),
+    trades.TradeResult: (
+        "account_id day exchange order_id trade_id time tradingsymbol side quantity price strategy_reason "
+        "charges realised"
+    ),
+    preview.Preview: "trades moved drafts strategies",
+    preview.SideBySide: "strategy_id now drafted",
+    preview.MovedTrade: (
+        "account_id day exchange order_id trade_id time tradingsymbol side quantity price strategy_id draft_strategy_id"
+    ),
+    days.DayResult: "day realised charges net trades",
+    days.EquityCurve: "points",
+    EquityPoint: "day net equity drawdown",
+    performance.Performance: "trips days",
+    Trips: "count win_rate profit_factor expectancy",
+    Daily: "best_day worst_day",
     Watched: "instrument_token exchange tradingsymbol name segment instrument_type tick_size",
     LatestPage: "ticks",
 }
@@ -167,7 +190,7 @@ async def test_every_path_that_a_script_asks_for_is_a_route(settings: Settings) 
     asked = {
         re.sub(r"\$\{[^}]*\}", "x", path.partition("?")[0])
         for text in SCRIPTS.values()
-        for path in re.findall(r'[`"](/(?:api|accounts|sync|changes)[^`"\s]*)[`"]', text)
+        for path in re.findall(r'[`"](/(?:api|accounts|analytics|sync|changes)[^`"\s]*)[`"]', text)
     }
     assert len(asked) > 8
     for path in asked - {"/api/ws/ticks", "/api/ws/accounts"}:
