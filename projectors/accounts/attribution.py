@@ -27,7 +27,10 @@ RANKS: tuple[RuleKind | None, ...] = ("trade", "order", "tag", None, "symbol")  
 BY_HAND: tuple[RuleKind, ...] = ("order", "trade")
 NONE = "none"  # what belongs to no strategy is told by this name; no strategy has it
 # `strat7` as well: the API of Kite takes letters and digits in a tag, and nothing else (Kite Connect v3, "Orders").
-STRATEGY_TAG = re.compile(r"strat(?:egy_|:)(?P<named>[A-Za-z0-9_.\-]+)|strat(?:egy)?(?P<number>[0-9]+)", re.IGNORECASE)
+# As long as the API lets a strategy's name be: it stands in keys.
+STRATEGY_TAG = re.compile(
+    r"strat(?:egy_|:)(?P<named>[A-Za-z0-9_.\-]{1,64})|strat(?:egy)?(?P<number>[0-9]{1,64})", re.IGNORECASE
+)
 
 
 class Rule(msgspec.Struct, frozen=True):

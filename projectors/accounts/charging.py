@@ -118,13 +118,20 @@ def day_charges(
                 order = _order(day, each, back, multipliers)
                 sheet.order_charges(order)  # one that cannot be reckoned leaves out its exchange, and no other
                 columns[COLUMNS[each.segment]].append((each, order))
-        except BahiError as error:  # kept, with its reason, where users see it; the fills count all the same
-            errors[exchange] = str(error)
+        except (BahiError, ArithmeticError) as error:  # kept where users see it; the fills count all the same
+            errors[exchange] = _said(error)
     found = []
     for ordered in columns.values():
         kept = [(each, order) for each, order in ordered if each.exchange not in errors]
-        found += _note(day, kept, _parsed(*tariff), dp) if kept else []
+        try:
+            found += _note(day, kept, _parsed(*tariff), dp) if kept else []
+        except (BahiError, ArithmeticError) as error:  # an exchange is in one column only
+            errors |= dict.fromkeys((each.exchange for each, _ in kept), _said(error))
     return found, errors
+
+
+def _said(error: BahiError | ArithmeticError) -> str:
+    return str(error) or type(error).__name__
 
 
 def _order(day: date, each: Executed, undone: Decimal, multipliers: Multipliers) -> Order:

@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from projectors.accounts.kite import Row
+from money.pnl.entry import WHOLE_DIGITS_MAX
+from projectors.accounts.kite import SMALLEST, Row
 from projectors.accounts.reading import Reading
 
 SHARES = ("CNC", "MTF")  # products whose lots lie in the depository overnight: holdings tell of them
@@ -32,7 +33,7 @@ def lots(found: Mapping[str, Sequence[Row]]) -> list[dict[str, Any]]:
         for row in found.get("positions", ())
         if row.columns["product"] not in SHARES
     ]
-    return [lot for lot in (*shares, *margin, *contracts) if lot["quantity"]]
+    return [lot for lot in (*shares, *margin, *contracts) if abs(lot["quantity"]) >= SMALLEST]
 
 
 def _lot(row: Row, product: str, quantity: Decimal, price: Decimal | None) -> dict[str, Any]:
@@ -69,5 +70,6 @@ def _carried_at(row: Row) -> Decimal | None:
     value, today = told[f"{side}_value"], raw.number(f"day_{side}_value")
     price: Decimal | None = told["average_price"] or told["close_price"]
     if overnight and value is not None and today is not None:
-        price = (value - today) / (abs(overnight) * told["multiplier"])
+        found = (value - today) / (abs(overnight) * told["multiplier"])
+        price = found if found.adjusted() < WHOLE_DIGITS_MAX else price
     return price

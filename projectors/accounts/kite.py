@@ -10,13 +10,14 @@ A real trade (Kite Connect v3, `GET /trades`), which has no tag, no price but `a
 
 from collections.abc import Callable
 from datetime import date
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any, NamedTuple
 
 import msgspec
 
 from events.accounts import Kind
-from projectors.accounts.reading import REMEDY, Reading
+from money.pnl.entry import PLACES_MAX
+from projectors.accounts.reading import EXPONENT_MIN, NAME_CHARACTERS_MAX, REMEDY, Reading, exponent
 from runtime.calendar import IST
 from runtime.errors import BadEvent
 
@@ -44,7 +45,19 @@ MOVING_PRICES = frozenset(
 MOVING_FUNDS = frozenset({"net", "live_balance", "m2m_unrealised", "m2m_realised", "debits", "span", "exposure"})
 
 Columns = dict[str, Any]
-_json = msgspec.json.Decoder(float_hook=Decimal)  # the broker's own digits
+DIGITS_MAX = 400  # before a number's point in `raw`: a double has fewer, and jsonb takes 131,072
+SMALLEST = Decimal(1).scaleb(-PLACES_MAX)  # of a quantity or multiplier: books count no finer
+
+
+def _decimal(text: str) -> Decimal | str:
+    """Give a number with the broker's own digits; its text where it is none that can be reckoned with (1e9999999)."""
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        return text
+
+
+_json = msgspec.json.Decoder(float_hook=_decimal)
 
 
 class Row(NamedTuple):
@@ -79,9 +92,13 @@ def sheets(kind: Kind, body: bytes) -> dict[str, Sheet]:
     """
     try:
         answer = _json.decode(body)
-    except (msgspec.DecodeError, ValueError) as error:
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise BadEvent(f"the {kind} as JSON", str(error), "run bahi verify") from error
-    data = answer.get("data") if isinstance(answer, dict) else None
+    if not isinstance(answer, dict):
+        raise BadEvent(f"the {kind} in `data`", f"{type(answer).__name__}", "the broker changed its answer")
+    data = answer.get("data")
+    if data is None and kind in ("positions", "margins"):  # none, as null is none of the others
+        data = {}
     if kind == "positions" and isinstance(data, dict):
         return {
             "positions": _sheet("positions", _listed(data.get("net"), kind)),
@@ -107,7 +124,8 @@ def _sheet(table: str, items: list[Any]) -> Sheet:
     for place, item in enumerate(items, 1):
         key = _key(item, names)
         if key is None:
-            wanted = BadEvent(f"a row with {', '.join(names)}", repr(item)[:80], REMEDY)
+            few = f"of at most {NAME_CHARACTERS_MAX} characters"
+            wanted = BadEvent(f"a row with {', '.join(names)} {few}", repr(item)[:80], REMEDY)
             found.unread.append(Unread(place, str(wanted), item))
         elif found.items.setdefault(key, item) != item:
             twice = BadEvent("one row of a key", f"another one of {key}", REMEDY)
@@ -121,13 +139,31 @@ def _key(item: object, names: tuple[str, ...]) -> str | None:
     parts = [item.get(name) for name in names]
     if any(part is None or part == "" for part in parts):
         return None
+    if any(len(str(part)) > NAME_CHARACTERS_MAX for part in parts):
+        return None
     joined = " ".join(map(str, parts))
     return joined.replace(" ", ":", 1) if names[:2] == ("exchange", "tradingsymbol") else joined
 
 
 def read(table: str, key: str, item: object, day: date) -> Row:
     """Read a row of a table. day: IST, on which the answer was given. Raises BadEvent where it cannot be read."""
+    _refuse_unstorable(item)
     return _READERS[table](item, day)._replace(key=key)
+
+
+def _refuse_unstorable(item: object) -> None:
+    """Raise BadEvent for what PostgreSQL takes into no jsonb: the character 0, and numbers without end."""
+    left = [item]
+    while left:
+        match left.pop():
+            case dict(held):
+                left += [*held.keys(), *held.values()]
+            case list(held):
+                left += held
+            case str(held) if "\x00" in held:
+                raise BadEvent("texts without the character 0", repr(held)[:80], REMEDY)
+            case Decimal() as held if held.adjusted() > DIGITS_MAX or exponent(held) < EXPONENT_MIN:
+                raise BadEvent(f"numbers of at most {DIGITS_MAX} digits", repr(held)[:80], REMEDY)
 
 
 def _order(raw: object, day: date) -> Row:
@@ -142,7 +178,8 @@ def _order(raw: object, day: date) -> Row:
     columns = {
         "order_id": order_id,
         **{name: row.text(name) for name in ("exchange_order_id", "parent_order_id", "status_message", "validity")},
-        **{name: row.text(name) for name in ("order_type", "product", "variety")},
+        **{name: row.text(name) for name in ("order_type", "variety")},
+        "product": row.name("product"),
         **{name: row.needed_text(name) for name in ("exchange", "tradingsymbol", "status")},
         "instrument_token": row.whole("instrument_token"),
         "side": _side(row),
@@ -186,7 +223,7 @@ def _trade(raw: object, day: date) -> Row:
 def _traded(row: Reading) -> Decimal:
     """Give a trade's quantity: the documentation says `filled`, the answers say `quantity`."""
     found = row.number("quantity") if row.raw.get("quantity") is not None else row.number("filled")
-    if found is None or found <= 0:
+    if found is None or found < SMALLEST:
         raise BadEvent("a number above 0 in `quantity`", repr(row.raw.get("quantity")), REMEDY)
     return found
 
@@ -201,13 +238,20 @@ def _position(raw: object, _: date) -> Row:
         "instrument_token": row.whole("instrument_token"),
         "quantity": row.needed_number("quantity"),
         "overnight_quantity": row.amount("overnight_quantity"),
-        "multiplier": row.number("multiplier") or Decimal(1),
+        "multiplier": _multiplier(row),
         **{name: row.number(name) for name in ("average_price", "close_price", "last_price", "pnl")},
         "day_pnl": row.number("m2m"),
         **{name: row.number(name) for name in ("realised", "unrealised", "buy_quantity", "buy_value")},
         **{name: row.number(name) for name in ("sell_quantity", "sell_value")},
     }
     return _made(None, columns, row, MOVING_PRICES)
+
+
+def _multiplier(row: Reading) -> Decimal:
+    found = row.number("multiplier") or Decimal(1)
+    if found < SMALLEST:
+        raise BadEvent("a number above 0 in `multiplier`", str(found)[:80], REMEDY)
+    return found
 
 
 def _holding(raw: object, _: date) -> Row:
@@ -223,7 +267,8 @@ def _holding(raw: object, _: date) -> Row:
     columns = {
         "exchange": exchange,
         "tradingsymbol": symbol,
-        **{name: row.text(name) for name in ("isin", "product", "collateral_type")},
+        **{name: row.text(name) for name in ("isin", "collateral_type")},
+        "product": row.name("product"),
         "instrument_token": row.whole("instrument_token"),
         "quantity": row.needed_number("quantity"),
         "t1_quantity": row.amount("t1_quantity"),

@@ -12,8 +12,9 @@ knew. One that is unchanged writes no row but when it was asked.
 
 What is derived follows from the tables alone, so it is the same however the events are cut into batches.
 
-A row that cannot be read is kept aside whole (`parked_events`), the others are used. An event that cannot be read stops
-the projection, and says so: this is money.
+A row that cannot be read is kept aside whole (`parked_events`), the others are used; so is an answer that is none of
+its kind, and what stood before it stands. An event that cannot be read stops the projection, and says so: this is
+money.
 """
 
 from collections.abc import Sequence
@@ -28,7 +29,7 @@ from projectors.accounts.charging import charge
 from projectors.accounts.folding import Folding
 from projectors.accounts.kite import Unread
 from projectors.accounts.reconciling import reconcile
-from projectors.accounts.taking import Answer, instant, take, text
+from projectors.accounts.taking import Answer, instant, plain, take, text
 from projectors.accounts.touched import Touched
 from projectors.projector import Projection
 from runtime.errors import BadEvent
@@ -72,12 +73,11 @@ class AccountProjector:
                     self._events.append((event.n, snapshot, self._body(snapshot)))
                 case kind if kind in PLAIN:
                     self._events.append((event.n, unpack(event, PLAIN[kind]), b""))
-            if not self._parts:
-                self._whole = event.n
+            self._parts = {}  # those of a body that was cut short by a crash never get their end
+            self._whole = event.n
 
     def _body(self, snapshot: Snapshot) -> bytes:
-        parts = self._parts.pop((snapshot.account, snapshot.kind, snapshot.sha256), {})
-        self._parts = {}  # those of a body that was cut short by a crash never get their end
+        parts = self._parts.get((snapshot.account, snapshot.kind, snapshot.sha256), {})
         if not snapshot.parts:
             return snapshot.body or b""
         if missing := [place for place in range(1, snapshot.parts + 1) if place not in parts]:
@@ -124,8 +124,8 @@ class AccountProjector:
             "counts": text({kind: pulled.rows for kind, pulled in run.kinds.items() if pulled.ok}),
             "outcome": run.outcome,
             "success": run.outcome == "ok",
-            "error": run.error or None,
-            "results": text(run.kinds),
+            "error": plain(run.error) or None,
+            "results": plain(text(run.kinds)),
             "asked": text(run.asked),
         }
         await rows.run("keep_run", ended)
@@ -135,8 +135,10 @@ class AccountProjector:
         """Keep rows aside that cannot be read, whole."""
         shared = {"projector": NAME, "stream": self._stream, "n": n, "packets": 1, "at": instant(snapshot.answered_ns)}
         for part, (place, error, raw) in enumerate(unread, 1):
-            what = f"row {place} of the {snapshot.kind} of {snapshot.account}: {error}"
-            await rows.run("park_event", {**shared, "part": part, "error": what, "payload": text(raw).encode()})
+            row = f"row {place} of " if place else ""
+            what = plain(f"{row}the {snapshot.kind} of {snapshot.account}: {error}")
+            payload = raw if isinstance(raw, bytes) else text(raw).encode()
+            await rows.run("park_event", {**shared, "part": part, "error": what, "payload": payload})
 
     def committed(self) -> None:
         """Forget what is in the tables."""

@@ -9,10 +9,16 @@ from datetime import UTC, date, datetime, time
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from money.pnl.entry import WHOLE_DIGITS_MAX
 from runtime.calendar import IST
 from runtime.errors import BadEvent
 
 YEAR_MIN = 2000  # Zerodha was founded in 2010; what lies before stands for "none"
+YEAR_MAX = 2099  # a symbol has two digits of the year; what lies after stands for "none" as well
+# Kite's longest symbol has 27 characters, its ids 19. PostgreSQL takes 2,704 bytes in an index; some have four names.
+NAME_CHARACTERS_MAX = 128
+TOKEN_DIGITS_MAX = 18  # of an instrument_token: a bigint has that many for certain
+EXPONENT_MIN = -400  # brokers' figures are doubles: their last digit stands no lower; numeric ends at -16383
 REMEDY = "the row is kept aside whole: see bahi parked; all others are used"
 Raw = Mapping[str, Any]
 
@@ -32,15 +38,26 @@ class Reading:
         value = self._take(name)
         return None if value is None or value == "" else str(value)
 
-    def needed_text(self, name: str) -> str:
-        """Give a text. Raises BadEvent where there is none."""
+    def name(self, name: str) -> str | None:
+        """Give a text of a few words, None where there is none. Raises BadEvent for a longer one."""
         found = self.text(name)
+        if found is not None and len(found) > NAME_CHARACTERS_MAX:
+            raise BadEvent(f"at most {NAME_CHARACTERS_MAX} characters in `{name}`", repr(found[:80]), REMEDY)
+        return found
+
+    def needed_text(self, name: str) -> str:
+        """Give a text of a few words. Raises BadEvent where there is none."""
+        found = self.name(name)
         if found is None:
             raise BadEvent(f"a text in `{name}`", repr(self.raw.get(name)), REMEDY)
         return found
 
-    def number(self, name: str) -> Decimal | None:
-        """Give a number, also where it came as a text; None where there is none. Raises BadEvent for another thing."""
+    def number(self, name: str, digits: int = WHOLE_DIGITS_MAX) -> Decimal | None:
+        """Give a number, also where it came as a text; None where there is none.
+
+        Raises BadEvent for another thing, and for a number with more than so many digits before its point: books and
+        tables could not hold it.
+        """
         value = self._take(name)
         if value is None or value == "":
             return None
@@ -48,8 +65,8 @@ class Reading:
             found = Decimal("NaN") if isinstance(value, bool) else Decimal(value)
         except (InvalidOperation, TypeError, ValueError):
             found = Decimal("NaN")
-        if not found.is_finite():
-            raise BadEvent(f"a number in `{name}`", repr(value)[:80], REMEDY)
+        if not found.is_finite() or found.adjusted() >= digits or exponent(found) < EXPONENT_MIN:
+            raise BadEvent(f"a number below 1e{digits} in `{name}`", repr(value)[:80], REMEDY)
         return found
 
     def needed_number(self, name: str) -> Decimal:
@@ -65,7 +82,7 @@ class Reading:
 
     def whole(self, name: str) -> int | None:
         """Give a whole number, None where there is none. Raises BadEvent."""
-        found = self.number(name)
+        found = self.number(name, TOKEN_DIGITS_MAX)
         if found is not None and found != found.to_integral_value():
             raise BadEvent(f"a whole number in `{name}`", str(found), REMEDY)
         return None if found is None else int(found)
@@ -80,7 +97,8 @@ class Reading:
         value = self._take(name)
         if value is None or value == "":
             return []
-        return [str(each) for each in value] if isinstance(value, list) else [str(value)]
+        listed = value if isinstance(value, list) else [value]
+        return [str(each) for each in listed if each is not None and each != ""]
 
     def fields(self, name: str) -> dict[str, Any]:
         """Give an object, empty where there is none."""
@@ -110,4 +128,11 @@ def instant(text: str, day: date | None = None) -> datetime | None:
         return None
     if found.tzinfo is None:
         found = found.replace(tzinfo=IST)
-    return found.astimezone(UTC) if found.year >= YEAR_MIN else None
+    return found.astimezone(UTC) if YEAR_MIN <= found.year <= YEAR_MAX else None
+
+
+def exponent(number: Decimal) -> int:
+    """Give at which place a finite number's last digit stands: -2 for 1.25."""
+    found = number.as_tuple().exponent
+    assert isinstance(found, int), "it is finite"
+    return found

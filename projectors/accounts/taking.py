@@ -48,7 +48,7 @@ async def take(rows: Rows, touched: Touched, answer: Answer, packed: bytes) -> l
     """Take an answer in: all of it where it is the newest, else only what nobody knew.
 
     packed: its body, empty where it is the one before. Give the rows that cannot be read, but for those that came so
-    before. Raises BadEvent for what is no answer.
+    before, or all of an answer that is none of its kind. Raises BadEvent where the event is not as it was written.
     """
     snapshot, told = answer.snapshot, answer.told
     held = next(iter(await rows.run("last_snapshot", told)), None)
@@ -56,7 +56,11 @@ async def take(rows: Rows, touched: Touched, answer: Answer, packed: bytes) -> l
     if not packed:
         return await _repeat(rows, touched, answer, held, newest=newest)
     await rows.run("meet_account", told)
-    found = kite.sheets(snapshot.kind, unpacked(snapshot, packed))
+    body = unpacked(snapshot, packed)
+    try:
+        found = kite.sheets(snapshot.kind, body)
+    except BadEvent as error:  # of one account and kind: it holds up no other, and the next one may be fine
+        return [Unread(0, str(error), body)]
     before, before_day = _before(answer, held) if newest else ({}, answer.day)
     unread, cursor = list[Unread](), answer.n * CHANGES_MAX
     for table, sheet in found.items():
@@ -174,6 +178,11 @@ def _listed(found: Iterable[Row]) -> str:
 def text(value: object) -> str:
     """Give a value as JSON, its numbers with all their digits."""
     return _json.encode(value).decode()
+
+
+def plain(told: str) -> str:
+    """Give a text as PostgreSQL takes it: without the character 0, also where JSON has escaped it."""
+    return told.replace("\x00", "\ufffd").replace("\\u0000", "\ufffd")
 
 
 def instant(ns: int) -> datetime:

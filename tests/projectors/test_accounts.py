@@ -1,5 +1,6 @@
 """The accounts' tables: what the newest answers say, what was ever said of orders and trades, and what changed."""
 
+import json
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -7,10 +8,9 @@ from typing import Any
 
 import pytest
 
-from events.accounts import Known, Pulled
+from events.accounts import KINDS, Known, Pulled, SnapshotPart
 from projectors.accounts import kite
 from projectors.accounts.projector import ACCOUNTS
-from projectors.loop import State
 from tests.account_log import AccountLog, holding, order, position, positions, trade
 from tests.loops import Desk
 
@@ -186,13 +186,99 @@ async def test_types_that_drift_are_no_change(desk: Desk) -> None:
     assert (await desk.rows("select status from orders"))[0]["status"] == "GONE FISHING"
 
 
-async def test_an_answer_that_is_none_stops_the_projection(desk: Desk) -> None:
+NO_ANSWERS = (
+    b"<html>Bad Gateway</html>",
+    b'{"data": [{"order_id": "\xff"}]}',  # no UTF-8
+    b'{"data": [{"order_id": "\\ud800"}]}',  # half of a character
+    b'{"data": "none"}',
+    b"[]",
+    b'{"data": ' + b"[" * 5000 + b"]" * 5000 + b"}",
+)
+
+
+@pytest.mark.parametrize("body", NO_ANSWERS)
+async def test_an_answer_that_is_none_is_kept_aside_and_all_else_goes_on(desk: Desk, body: bytes) -> None:
     log = AccountLog()
-    log.snapshot("main", "orders", b"<html>Bad Gateway</html>", "10:00:00")
-    await desk.write(log.events)
-    async with desk.running(ACCOUNTS, "accounts") as running:
-        await running.turned(State.HALTED)
-    assert await desk.rows("select n from orders") == []
+    log.snapshot("main", "orders", [order()], "09:55:00")
+    bad = log.snapshot("main", "orders", body, "10:00:00")
+    log.again("main", "orders", "10:05:00")
+    log.snapshot("other", "orders", [order()], "10:05:00")
+    log.snapshot("main", "orders", [order(), order("260413000000002")], "10:10:00")
+    await desk.project(ACCOUNTS, log.events)
+    assert len(await desk.rows("select n from orders where account_id = 'main' and absent_since is null")) == 2
+    assert len(await desk.rows("select n from orders where account_id = 'other'")) == 1
+    parked = await desk.rows("select n, error, payload from parked_events order by n")
+    assert [each["n"] for each in parked] == [bad, bad + 1]  # the second one says that it is as that one
+    assert bytes(parked[0]["payload"]) == body
+
+
+async def test_no_rows_at_all_come_as_null_too(desk: Desk) -> None:
+    log = AccountLog()
+    for kind in KINDS:
+        log.snapshot("main", kind, None, "10:00:00")
+    log.snapshot("main", "positions", {"net": None, "day": None}, "10:05:00")
+    await desk.project(ACCOUNTS, log.events)
+    assert await desk.rows("select n from parked_events") == []
+    assert {each["rows"] for each in await desk.rows("select rows from account_snapshots")} == {0}
+
+
+HUGE = b"1" + b"0" * 30
+ODD_TRADES = (
+    *(b'"quantity": 1e400', b'"quantity": 1e-12', b'"quantity": -5', b'"quantity": "NaN"', b'"quantity": ' + HUGE),
+    *(b'"average_price": 1e9999999999999999999', b'"average_price": "Infinity"', b'"average_price": 1e12'),
+    *(b'"trade_id": "' + b"9" * 5000 + b'"', b'"tradingsymbol": "' + b"A" * 3000 + b'"', b'"product": "a\\u0000b"'),
+    *(b'"instrument_token": ' + HUGE, b'"x": 1e999999', b'"x": {"a\\u0000": 1}', b'"transaction_type": "\\u0000"'),
+    *(b'"fill_timestamp": "9999-12-31T23:59:59-05:00", "exchange_timestamp": null, "order_timestamp": null',),
+)
+
+
+@pytest.mark.parametrize("odd", ODD_TRADES)
+async def test_a_trade_that_no_book_can_hold_is_kept_aside(desk: Desk, odd: bytes) -> None:
+    log = AccountLog()
+    body = json.dumps({"data": [trade("1"), trade("2")]}).encode()
+    log.snapshot("main", "trades", body[:-3] + b", " + odd + b"}]}", "10:00:00")
+    await desk.project(ACCOUNTS, log.events)
+    assert [each["trade_id"] for each in await desk.rows("select trade_id from trades")] == ["1"]
+    assert [each["sum"] for each in await desk.rows("select sum(quantity) from books")] == [5]
+    assert len(await desk.rows("select error from parked_events")) == 1
+
+
+async def test_rows_of_nonsense_hold_up_no_others(desk: Desk) -> None:
+    log = AccountLog()
+    odd: list[dict[str, Any]] = [
+        *({"multiplier": each} for each in (-1, 1e-9, 1e30)),
+        *({"overnight_quantity": each, "buy_value": 9e11} for each in (1e12, 1e-12)),
+        {"last_price": 1e300},
+    ]
+    listed = [position(3, product="NRML", tradingsymbol=f"ODD{at}26APRFUT", **each) for at, each in enumerate(odd)]
+    log.snapshot("main", "positions", positions([position(10), *listed]), "10:00:00")
+    log.snapshot("main", "holdings", [holding(3), holding(10**15, tradingsymbol="TCS")], "10:00:00")
+    log.snapshot("main", "margins", {"equity": {"net": 5}, "a\0": {"net": 5}, "b" * 5000: {}, "c": 7}, "10:00:00")
+    tags = ["strategy_" + "a" * 5000, None, 7]
+    worded = order(status_message="x" * 100_000, tags=tags, product="b" * 5000)
+    log.snapshot("main", "orders", [order(tags=tags), {**worded, "order_id": "2"}], "10:00:00")
+    refused: dict[str, Any] = {"outcome": "failed", "error": "a\0b"}
+    log.run("main", "10:00:01", **refused, kinds={"orders": Pulled(ok=False, error="a\0b")})
+    await desk.project(ACCOUNTS, log.events)
+    held = {each["tradingsymbol"] for each in await desk.rows("select tradingsymbol from positions")}
+    assert held == {"INFY", "ODD4" + "26APRFUT"}  # so little is nothing
+    assert [each["tradingsymbol"] for each in await desk.rows("select * from holdings")] == ["INFY"]
+    assert [each["segment"] for each in await desk.rows("select segment from margins")] == ["equity"]
+    (kept,) = await desk.rows("select tags, strategy_id from orders")
+    assert (kept["tags"][1:], kept["strategy_id"]) == (["7"], None)
+    (run,) = await desk.rows("select error from sync_runs")
+    assert run["error"] == "a\ufffdb"
+
+
+async def test_parts_of_a_body_that_was_cut_short_hold_nothing_back(desk: Desk) -> None:
+    log = AccountLog()
+    log.snapshot("main", "orders", [order()], "10:00:00")
+    log.add(SnapshotPart(account="main", kind="trades", sha256="0" * 64, part=1, body=b"x"))
+    log.run("main", "10:05:00")
+    await desk.project(ACCOUNTS, log.events)
+    (stands,) = await desk.rows("select n from projection_checkpoints where projector = 'accounts'")
+    assert stands["n"] == 3, "what is in the tables is behind the checkpoint"
+    assert [each["n"] for each in await desk.rows("select n from sync_runs")] == [3]
 
 
 async def test_a_body_in_parts_is_one_body(desk: Desk) -> None:
