@@ -16,7 +16,7 @@ from api.accounts.socket import AccountSocket
 from api.analytics import days, performance, pnl, preview, tax_lots
 from api.analytics import trades as results
 from api.analytics.wanted import Now
-from api.decisions import actions, by_hand, rules, strategies, tariffs
+from api.decisions import actions, by_hand, corrections, rules, strategies, tariffs
 from api.digits import ExactResponse, NumberSchema
 from api.door import ACCOUNTS_PATH, SOCKET_PATH, Door, Socket
 from api.parked import Finder
@@ -37,6 +37,9 @@ ROUTES = [
     days.list_days,
     days.list_hours,
     days.show_equity,
+    corrections.list_corrections,
+    corrections.remove_correction,
+    corrections.set_correction,
     health.health,
     health.read_metrics,
     health.ready,

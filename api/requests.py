@@ -15,6 +15,7 @@ import msgspec
 from events.accounts import (
     AccountSet,
     ActionSet,
+    FillSet,
     OrderUpdated,
     PullAccounts,
     RuleRemoved,
@@ -42,7 +43,7 @@ STOPPING_SECONDS_MAX = 1.0  # for an opening that the stop meets
 APPEND_SECONDS_MAX = 5.0  # a healthy disk takes milliseconds; a full one takes nothing
 KEYS_MAX = 10_000  # idempotency keys remembered; the consumer of the log knows the older ones
 
-Decision = StrategySet | RuleSet | RuleRemoved | ActionSet | TariffSet
+Decision = StrategySet | RuleSet | RuleRemoved | ActionSet | TariffSet | FillSet
 Request = Subscribe | Unsubscribe | Sync | Retry | SetAside | PullAccounts | OrderUpdated | AccountSet | Decision
 
 _log = get("requests")

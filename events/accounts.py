@@ -212,4 +212,28 @@ class TariffSet(Message, frozen=True, tag="tariff.set.v1"):
     key: str = ""
 
 
-FORWARDED = (StrategySet, RuleSet, RuleRemoved, ActionSet, TariffSet)
+class FillSet(Message, frozen=True, tag="fill.set.v1"):
+    """A fill that a user tells because no answer of the broker will: an expiry, a conversion, a transfer, a lost day.
+
+    fill: its name within the account; one of the same name is told anew. quantity (above 0), price (for one unit, 0 for
+    what came or went for nothing): decimal numbers as text. time_ns: when it was. order_id: of the order that it is a
+    fill of, strategy: whose it is; empty for none. removed: it never was.
+    """
+
+    fill: str
+    account: str
+    exchange: str
+    tradingsymbol: str
+    product: str
+    side: Literal["BUY", "SELL"]
+    quantity: str
+    price: str
+    time_ns: int
+    order_id: str = ""
+    strategy: str = ""
+    reason: str = ""
+    removed: bool = False
+    key: str = ""
+
+
+FORWARDED = (StrategySet, RuleSet, RuleRemoved, ActionSet, TariffSet, FillSet)

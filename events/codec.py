@@ -55,6 +55,7 @@ KNOWN_TYPES = frozenset(
         "rule.removed.v1",
         "action.set.v1",
         "tariff.set.v1",
+        "fill.set.v1",
     }
 )
 

@@ -808,6 +808,28 @@ CREATE TABLE public.corporate_actions (
 
 COMMENT ON TABLE public.corporate_actions IS 'Splits and bonus issues: so many shares for each so many, from the morning of the day on.';
 
+CREATE TABLE public.corrections (
+    account_id text NOT NULL,
+    fill_id text NOT NULL,
+    day date NOT NULL,
+    "time" timestamp with time zone NOT NULL,
+    exchange text NOT NULL,
+    tradingsymbol text NOT NULL,
+    product text NOT NULL,
+    side text NOT NULL,
+    quantity numeric NOT NULL,
+    price numeric NOT NULL,
+    order_id text NOT NULL,
+    strategy_id text,
+    reason text NOT NULL,
+    set_at timestamp with time zone NOT NULL,
+    n bigint NOT NULL
+);
+
+COMMENT ON TABLE public.corrections IS 'Fills told by hand: of an expiry, a conversion, a transfer, an allotment, a day that was missed. They cost nothing.';
+
+COMMENT ON COLUMN public.corrections.order_id IS 'Of the order that it is a fill of; empty for none.';
+
 CREATE VIEW public.daily_pnl_by_strategy AS
  SELECT account_id,
     strategy_id,
@@ -1447,6 +1469,9 @@ ALTER TABLE ONLY public.closed_lots
 ALTER TABLE ONLY public.corporate_actions
     ADD CONSTRAINT corporate_actions_pkey PRIMARY KEY (action_id);
 
+ALTER TABLE ONLY public.corrections
+    ADD CONSTRAINT corrections_pkey PRIMARY KEY (account_id, fill_id);
+
 ALTER TABLE ONLY public.day_positions
     ADD CONSTRAINT day_positions_pkey PRIMARY KEY (account_id, exchange, tradingsymbol, product);
 
@@ -1554,6 +1579,10 @@ CREATE INDEX candles_1m_bucket ON public.candles_1m USING btree (bucket, stream_
 CREATE INDEX closed_lots_closing ON public.closed_lots USING btree (account_id, day, closed_order_id, closed_trade_id) WHERE (NOT draft);
 
 CREATE INDEX closed_lots_strategy ON public.closed_lots USING btree (strategy_id, day) WHERE (NOT draft);
+
+CREATE INDEX corrections_line ON public.corrections USING btree (account_id, exchange, tradingsymbol, product);
+
+CREATE INDEX corrections_order ON public.corrections USING btree (account_id, order_id) WHERE (order_id <> ''::text);
 
 CREATE INDEX instruments_now ON public.instruments USING btree (exchange, instrument_type, expiry) WHERE (valid_to IS NULL);
 

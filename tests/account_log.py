@@ -12,6 +12,7 @@ import zstandard
 from events.accounts import (
     STREAM,
     ActionSet,
+    FillSet,
     Forwarded,
     Kind,
     Known,
@@ -227,6 +228,8 @@ def a_day() -> AccountLog:
     log.decide(RuleSet(rule="a", strategy="7", kind="symbol", pattern="NSE:INFY"), 2)
     split: dict[str, Any] = {"kind": "split", "exchange": "NSE", "tradingsymbol": "TCS", "day": DAY}
     log.decide(ActionSet(action="s", **split, ratio_old=1, ratio_new=2), 3)
+    given: dict[str, Any] = {"exchange": "NSE", "tradingsymbol": "SBIN", "product": "CNC", "side": "BUY"}
+    log.decide(FillSet(fill="f", account="main", **given, quantity="5", price="100", time_ns=at_ns("09:10:00")), 4)
     for account in ("main", "other"):
         log.snapshot(account, "orders", [order(status="OPEN"), order("260413000000002")], "09:16:00")
         log.snapshot(account, "trades", [trade("1")], "09:16:00")

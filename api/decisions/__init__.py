@@ -1,4 +1,4 @@
-"""What users decide about their trades: strategies, rules, corporate actions, tariffs; into the log, as requests.
+"""What users decide about their trades: strategies, rules, actions, fills, tariffs; into the log, as requests.
 
 The projector of the accounts stops at a decision that it cannot apply, so everything is checked here, at the door.
 """

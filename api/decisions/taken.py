@@ -5,7 +5,7 @@ import msgspec
 from api.answers import NotFound
 from api.requests import Decision, Requests
 from api.tables import Tables
-from events.accounts import ActionSet, RuleRemoved, RuleSet
+from events.accounts import ActionSet, FillSet, RuleRemoved, RuleSet
 from runtime.errors import Unreachable
 
 
@@ -22,7 +22,7 @@ class Decided(msgspec.Struct):
 
 
 # By which field a decision is known that needs the tables to be made: what they show is gone once it was carried out.
-NAMED: dict[type[Decision], str] = {RuleSet: "rule", RuleRemoved: "rule", ActionSet: "action"}
+NAMED: dict[type[Decision], str] = {RuleSet: "rule", RuleRemoved: "rule", ActionSet: "action", FillSet: "fill"}
 
 
 class _Known(msgspec.Struct):

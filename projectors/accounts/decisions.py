@@ -5,14 +5,17 @@ was there already.
 """
 
 from collections.abc import Callable, Coroutine
-from datetime import UTC, date, datetime
+from datetime import date, datetime
+from decimal import Decimal
 from typing import Any, TypeVar
 
 import msgspec
 
-from events.accounts import ActionSet, Forwarded, RuleRemoved, RuleSet, StrategySet, TariffSet
+from events.accounts import ActionSet, FillSet, Forwarded, RuleRemoved, RuleSet, StrategySet, TariffSet
 from events.messages import Message
+from projectors.accounts.taking import instant
 from projectors.accounts.touched import Line, Touched
+from runtime.calendar import IST
 from runtime.errors import BadEvent
 from sql.store import Rows
 
@@ -78,6 +81,22 @@ async def _action(rows: Rows, touched: Touched, forwarded: Forwarded, _: int) ->
             touched.line(each["account_id"], Line(each["exchange"], each["tradingsymbol"], each["product"]))
 
 
+async def _fill(rows: Rows, touched: Touched, forwarded: Forwarded, n: int) -> None:
+    """Set a fill that was told by hand, or take it back; its line is folded from the beginning."""
+    said = _said(forwarded, FillSet)
+    names = ("fill", "account", "exchange", "tradingsymbol", "product", "side", "order_id", "reason")
+    told: dict[str, Any] = {name: getattr(said, name) for name in names} | {"at": _at(forwarded), "n": n}
+    at = instant(said.time_ns)
+    told |= {"time": at, "day": at.astimezone(IST).date(), "strategy": said.strategy or None}
+    told |= {"quantity": Decimal(said.quantity), "price": Decimal(said.price)}
+    before = await rows.run("read_correction", told)
+    await rows.run("remove_correction" if said.removed else "set_correction", told)
+    for each in (*before, told):
+        touched.line(said.account, Line(each["exchange"], each["tradingsymbol"], each["product"]))
+        if each["order_id"]:
+            touched.order(said.account, each["order_id"])
+
+
 async def _tariff(rows: Rows, touched: Touched, forwarded: Forwarded, n: int) -> None:
     await set_tariff(rows, touched, _said(forwarded, TariffSet), n)
 
@@ -99,7 +118,7 @@ def _day(text: str | None) -> date | None:
 
 
 def _at(forwarded: Forwarded) -> datetime:
-    return datetime.fromtimestamp(forwarded.at_ns // 1000 / 1e6, UTC)
+    return instant(forwarded.at_ns)
 
 
 _TAKING: dict[str, Taking] = {
@@ -108,4 +127,5 @@ _TAKING: dict[str, Taking] = {
     "rule.removed.v1": _rule_removed,
     "action.set.v1": _action,
     "tariff.set.v1": _tariff,
+    "fill.set.v1": _fill,
 }

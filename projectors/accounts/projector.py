@@ -161,6 +161,7 @@ TABLES = (
         "closed_lots",
         "trade_charges",
         "uncharged",
+        "corrections",
         "missing_fills",
         "divergences",
     ),

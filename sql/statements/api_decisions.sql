@@ -70,3 +70,13 @@ limit %(limit)s
 -- api_tariffs: the tables of charges, a user's before the one that ships
 select broker, shipped, row_number() over (partition by broker order by shipped) = 1 as in_force, text, sha256, n
 from tariffs order by broker, shipped
+
+-- api_corrections: a page of an account's fills that were told by hand, by id
+select fill_id, exchange, tradingsymbol, product, side, quantity, price, time, order_id, strategy_id, reason
+from corrections
+where account_id = %(account)s
+  and (%(fill)s::text is null or fill_id = %(fill)s)
+  and (%(tradingsymbol)s::text is null or tradingsymbol = %(tradingsymbol)s)
+  and (%(after)s::text is null or fill_id > %(after)s)
+order by fill_id
+limit %(limit)s

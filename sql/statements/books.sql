@@ -39,6 +39,24 @@ select exchange, tradingsymbol from corporate_actions where action_id = %(action
 -- read_actions: all corporate actions
 select action_id, kind, exchange, tradingsymbol, day, ratio_old, ratio_new from corporate_actions
 
+-- set_correction: a fill that was told by hand
+insert into corrections (account_id, fill_id, day, time, exchange, tradingsymbol, product, side, quantity, price,
+                         order_id, strategy_id, reason, set_at, n)
+values (%(account)s, %(fill)s, %(day)s, %(time)s, %(exchange)s, %(tradingsymbol)s, %(product)s, %(side)s, %(quantity)s,
+        %(price)s, %(order_id)s, %(strategy)s, %(reason)s, %(at)s, %(n)s)
+on conflict (account_id, fill_id) do update set
+    day = excluded.day, time = excluded.time, exchange = excluded.exchange, tradingsymbol = excluded.tradingsymbol,
+    product = excluded.product, side = excluded.side, quantity = excluded.quantity, price = excluded.price,
+    order_id = excluded.order_id, strategy_id = excluded.strategy_id, reason = excluded.reason,
+    set_at = excluded.set_at, n = excluded.n
+
+-- remove_correction: a fill that was told by hand never was
+delete from corrections where account_id = %(account)s and fill_id = %(fill)s
+
+-- read_correction: what a fill told by hand was about until now
+select exchange, tradingsymbol, product, order_id from corrections
+where account_id = %(account)s and fill_id = %(fill)s
+
 -- set_tariff: a broker's table of charges
 insert into tariffs (broker, shipped, text, sha256, n) values (%(broker)s, %(shipped)s, %(text)s, %(sha256)s, %(n)s)
 on conflict (broker, shipped) do update set text = excluded.text, sha256 = excluded.sha256, n = excluded.n
@@ -133,14 +151,18 @@ select day, exchange, order_id, trade_id, time, tradingsymbol, product, side, qu
        draft_strategy_id, fold
 from trades where account_id = %(account)s and fold <> 1
 
--- line_fills: all trades of some lines of an account
+-- line_fills: all trades of some lines of an account, and the fills that were told by hand
+with line as (select exchange, tradingsymbol, product
+              from jsonb_to_recordset(%(rows)s::jsonb) as line (exchange text, tradingsymbol text, product text))
 select day, exchange, order_id, trade_id, time, tradingsymbol, product, side, quantity, price, strategy_id,
        draft_strategy_id
 from trades
-where account_id = %(account)s
-  and (exchange, tradingsymbol, product) in (
-      select exchange, tradingsymbol, product
-      from jsonb_to_recordset(%(rows)s::jsonb) as line (exchange text, tradingsymbol text, product text))
+where account_id = %(account)s and (exchange, tradingsymbol, product) in (select * from line)
+union all
+select day, exchange, order_id, 'correction:' || fill_id, time, tradingsymbol, product, side, quantity, price,
+       strategy_id, strategy_id
+from corrections
+where account_id = %(account)s and (exchange, tradingsymbol, product) in (select * from line)
 
 -- folded: the new trades of an account are in their books
 update trades set fold = 1 where account_id = %(account)s and fold <> 1
@@ -152,6 +174,7 @@ where exchange = %(exchange)s and tradingsymbol = %(tradingsymbol)s
 -- lines_of_account: every line of an account
 select exchange, tradingsymbol, product from trades where account_id = %(account)s
 union select exchange, tradingsymbol, product from opening_lots where account_id = %(account)s
+union select exchange, tradingsymbol, product from corrections where account_id = %(account)s
 union select exchange, tradingsymbol, product from books where account_id = %(account)s
 
 -- days_of_symbol: on which days which account traded an instrument

@@ -1,7 +1,7 @@
 -- drop_missing_fills: whether fills of these orders are missing is looked at anew
 delete from missing_fills where account_id = %(account)s and order_id = any (%(order_ids)s)
 
--- keep_missing_fills: those of these orders of which more was filled than their trades come to
+-- keep_missing_fills: those of these orders of which more was filled than their trades, and fills told by hand, come to
 insert into missing_fills (account_id, day, order_id, exchange, tradingsymbol, product, side, filled_quantity,
                            traded_quantity, observed_at)
 select account_id, day, order_id, exchange, tradingsymbol, coalesce(product, ''), side, filled_quantity, traded.quantity,
@@ -12,7 +12,10 @@ from orders, lateral (
       and not exists (
         select from orders later
         where later.account_id = orders.account_id and later.order_id = orders.order_id
-          and later.day > orders.day and later.day <= trades.day)) traded
+          and later.day > orders.day and later.day <= trades.day)) listed, lateral (
+    select listed.quantity + coalesce(sum(corrections.quantity), 0) as quantity from corrections
+    where corrections.account_id = orders.account_id and corrections.order_id = orders.order_id
+      and corrections.order_id <> '' and corrections.day >= orders.day) traded
 where account_id = %(account)s and order_id = any (%(order_ids)s) and filled_quantity > traded.quantity
 
 -- reconciled_answers: when an account was last asked for what is compared, and who its user is

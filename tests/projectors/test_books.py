@@ -6,22 +6,23 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from events.accounts import ActionSet, Known, RuleRemoved, RuleSet, StrategySet, TariffSet
+from events.accounts import ActionSet, FillSet, Known, RuleRemoved, RuleSet, StrategySet, TariffSet
 from projectors.accounts.attribution import Attribution, Rule, Rules, Told, with_drafts
 from projectors.accounts.projector import ACCOUNTS, TABLES
 from runtime.tariffs import shipped
-from tests.account_log import DAY, AccountLog, holding, order, position, positions, trade
+from tests.account_log import DAY, AccountLog, at_ns, holding, order, position, positions, trade
 from tests.loops import Desk
 
 NEXT_DAY = "2026-04-14"
 DERIVED = (
     *("books", "closed_lots", "trade_charges", "opening_lots", "orders", "trades", "positions"),
-    *("missing_fills", "divergences"),
+    *("corrections", "missing_fills", "divergences"),
 )
 
 
@@ -388,6 +389,11 @@ def histories(draw: st.DrawFn) -> tuple[AccountLog, list[dict[str, Any]], list[i
             log.decide(
                 RuleSet(rule="m", strategy="m", kind="tag", pattern="momo", draft=draw(st.booleans())), place + 1
             )
+        if draw(st.booleans()):
+            size, removed = str(draw(st.integers(1, 5))), draw(st.booleans())
+            told: dict[str, Any] = {"exchange": "NSE", "tradingsymbol": "INFY", "product": "MIS", "side": "SELL"}
+            by_hand = FillSet(fill="f", account="main", **told, quantity=size, price="99", time_ns=at_ns("10:02:30"))
+            log.decide(msgspec.structs.replace(by_hand, removed=removed), place + 1, stream="requests-2")
     return log, fills, draw(st.lists(st.integers(1, len(log.events)), min_size=1, max_size=8))
 
 
@@ -435,6 +441,9 @@ def check(found: dict[str, list[dict[str, Any]]], fills: list[dict[str, Any]]) -
     for lot in found["opening_lots"]:  # taken over, without cash that is known
         cash[lot["product"]] -= lot["quantity"] * lot["price"]
         quantity[lot["product"]] += lot["quantity"]
+    for told in found["corrections"]:
+        cash[told["product"]] += told["quantity"] * told["price"]
+        quantity[told["product"]] -= told["quantity"]
     for product, left in quantity.items():
         own = [row for row in found["books"] if row["product"] == product and not row["draft"]]
         assert sum(row["quantity"] for row in own) == left

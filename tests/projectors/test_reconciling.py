@@ -4,11 +4,12 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
-from events.accounts import ActionSet, Known
+from events.accounts import ActionSet, FillSet, Known
 from projectors.accounts.projector import ACCOUNTS
-from tests.account_log import DAY, AccountLog, holding, order, position, positions, trade
+from tests.account_log import DAY, AccountLog, at_ns, holding, order, position, positions, trade
 from tests.loops import Desk
 
 NEXT_DAY = "2026-04-14"
@@ -298,3 +299,43 @@ async def test_what_the_broker_never_told_is_not_compared(desk: Desk) -> None:
     assert await broker.told(desk, settled=False) == []
     broker.log.snapshot("main", "positions", positions([net(10), net(10, **SHARES)]), "10:00:00")
     assert await broker.told(desk, settled=False) == []
+
+
+async def test_a_fill_that_is_told_by_hand_closes_what_expired_and_can_be_taken_back(desk: Desk) -> None:
+    broker = Broker()
+    broker.pull("10:00:00", trades=[bought("1", 75, 12, **WEEKLY)])
+    for clock in ("09:20:00", "09:25:00"):
+        broker.pull(clock, day=NEXT_DAY)
+    assert [each[2] for each in await broker.told(desk)] == ["expired"]
+    expiry = FillSet(
+        fill="e", account="main", **WEEKLY, side="SELL", quantity="75", price="20.5", time_ns=at_ns("15:30:00")
+    )
+    broker.log.decide(expiry, 1)
+    assert await broker.told(desk) == []
+    (book,) = await desk.rows("select quantity, realised_fifo from books")
+    assert (book["quantity"], book["realised_fifo"]) == (0, Decimal("637.5"))
+    assert await desk.rows("select closed_trade_id from closed_lots") == [{"closed_trade_id": "correction:e"}]
+    broker.log.decide(msgspec.structs.replace(expiry, removed=True), 2)
+    assert [each[2] for each in await broker.told(desk)] == ["expired"]
+
+
+async def test_a_fill_told_by_hand_of_its_order_is_missed_no_more_and_belongs_to_whom_it_says(desk: Desk) -> None:
+    broker = Broker()
+    listed = [order("1", product="MIS", filled_quantity=15, quantity=20)]
+    for clock in ("10:00:00", "10:05:00"):
+        broker.pull(clock, orders=listed, trades=[bought("1", 10, order_id="1")], net=[net(15)])
+    assert [each[2] for each in await broker.told(desk)] == ["missing_fill"]
+    about: Row = {"exchange": "NSE", "tradingsymbol": "INFY", "product": "MIS", "side": "BUY", "order_id": "1"}
+    told = FillSet(
+        fill="f", account="main", **about, quantity="5", price="100", time_ns=at_ns("09:15:02"), strategy="7"
+    )
+    broker.log.decide(told, 1)
+    assert await broker.told(desk, settled=False) == []
+    books = await desk.rows("select strategy_id, quantity from books order by 1")
+    assert [tuple(row.values()) for row in books] == [("7", 5), ("none", 10)]
+    elsewhere = msgspec.structs.replace(told, tradingsymbol="TCS", order_id="")
+    broker.log.decide(elsewhere, 2)  # the same name told otherwise: both lines are folded again
+    assert [each[:3] for each in await broker.told(desk)] == [
+        ("INFY", "MIS", "missing_fill"),
+        ("TCS", "MIS", "quantity"),
+    ]

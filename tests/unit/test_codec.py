@@ -105,6 +105,19 @@ SAID: dict[str, Event] = {
                 key="k12",
             ),
             accounts.TariffSet(broker="kite", text="", sha256="00" * 32, key="k13"),
+            accounts.FillSet(
+                fill="f1",
+                account="main",
+                exchange="NFO",
+                tradingsymbol="NIFTY2641324000CE",
+                product="NRML",
+                side="SELL",
+                quantity="75",
+                price="12.35",
+                time_ns=START_NS,
+                reason="expired in the money",
+                key="k14",
+            ),
         )
     },
 }
