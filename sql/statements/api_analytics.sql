@@ -216,11 +216,15 @@ limit %(limit)s
 select count(*) as trades from trades
 where strategy_id is distinct from draft_strategy_id and (%(account)s::text is null or account_id = %(account)s)
 
--- api_history: all trades of an account, as tax lots ask
+-- api_history: all trades of an account, and the fills told by hand, as tax lots ask
 select day, exchange, order_id, trade_id, time, tradingsymbol, side, quantity, price,
        coalesce(multiplier, 1) as multiplier
-from trades left join multipliers using (exchange, tradingsymbol)
-where account_id = %(account)s
+from (select day, exchange, order_id, trade_id, time, tradingsymbol, side, quantity, price from trades
+      where account_id = %(account)s
+      union all
+      select day, exchange, order_id, 'correction:' || fill_id, time, tradingsymbol, side, quantity, price
+      from corrections where account_id = %(account)s) fills
+left join multipliers using (exchange, tradingsymbol)
 
 -- api_openings: the lots of an account that were there before its first trade
 select day, exchange, tradingsymbol, product, quantity, price, coalesce(multiplier, 1) as multiplier

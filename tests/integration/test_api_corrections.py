@@ -54,6 +54,8 @@ async def test_a_fill_told_by_hand_is_in_the_books_until_it_is_taken_back(
         assert page["decided"] == {told["stream"]: told["request"]}
         (book,) = await deciding.desk.rows("select quantity, realised_fifo from books")
         assert (book["quantity"], book["realised_fifo"]) == (3, 2 * (Decimal("1500.12345678") - Decimal("1500.25")))
+        taxed: Json = await api.get("/analytics/account/main/tax-lots", {"format": "json"})
+        assert len(taxed["rows"]) == 1
         await send(api, "DELETE", f"{PATH}/transfer-1", key="b")
         await deciding.carry_out(api)
         assert (await api.get(PATH))["corrections"] == []
