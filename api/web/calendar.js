@@ -58,7 +58,9 @@ export class Calendar {
 
   #month(first, week) {
     const at = new Date((first + 6) * DAY_MS);
-    const label = format.make("span", "month", week === 0 || at.getUTCDate() <= 7 ? month.format(at) : "");
+    const next = new Date((first + 20) * DAY_MS); // two weeks on: a label needs as much room
+    const isFirst = week === 0 && next.getUTCMonth() === at.getUTCMonth();
+    const label = format.make("span", "month", isFirst || (week && at.getUTCDate() <= 7) ? month.format(at) : "");
     label.style.gridColumn = String(week + 1);
     return label;
   }

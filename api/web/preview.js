@@ -44,7 +44,7 @@ export class Preview {
       this.#sides.show(told.strategies);
       this.#moved.show(told.trades);
       const drafts = told.drafts.length === 1 ? "1 draft" : `${told.drafts.length} drafts together`;
-      const more = told.moved > told.trades.length ? `, the newest ${told.trades.length} below` : "";
+      const more = told.next ? `, the newest ${told.trades.length} below` : "";
       put($("preview-said"), `${drafts}: ${format.count(told.moved)} ${told.moved === 1 ? "trade" : "trades"} would change hands${more}`);
     } catch (error) {
       if (asked === this.#asked) put($("preview-said"), error.status ? error.message : "The server does not answer.");

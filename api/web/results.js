@@ -65,15 +65,18 @@ export class Results {
       of.account ? ask(`/analytics/account/${encodeURIComponent(of.account)}/performance?period=all&${query}`) : null,
     ]);
     if (asked !== this.#asked) return;
-    const news = JSON.stringify([curve.points, days.rows]);
+    // The span begins before the first trade: of the days without any, one is enough to start from.
+    const begun = curve.points.findIndex((point) => point.net);
+    const points = curve.points.slice(Math.max(0, begun - 1));
+    const news = JSON.stringify([points, days.rows]);
     if (news !== this.#told) {
       this.#told = news;
-      this.#equity.show(curve.points);
+      this.#equity.show(begun < 0 ? [] : points);
       this.#calendar.show(days.rows, today);
     }
-    this.#note.hidden = curve.points.length > 0;
+    this.#note.hidden = begun >= 0;
     put(this.#note, "Nothing was realised and nothing paid in these days.");
-    this.#figures(curve.points, days.rows, performance);
+    this.#figures(points, days.rows, performance);
   }
 
   /** Say why nothing is seen. */

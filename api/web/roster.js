@@ -37,7 +37,7 @@ export class Roster extends EventTarget {
         ["n", "Day P&L", (cell, each) => this.#figure(cell, each, "day")],
         ["n wide", "P&L", (cell, each) => this.#figure(cell, each, "pnl")],
         ["n wide", "Open", (cell, each) => put(cell, format.count(portfolios.total(each.account_id)?.open))],
-        ["act", "", (cell, each) => this.#button(cell, each)],
+        ["act wide", "", (cell, each) => this.#button(cell, each)],
       ],
       (each) => each.account_id,
     );

@@ -140,6 +140,7 @@ export function money(cell, value, className) {
 function name(cell, each) {
   const [name, small] = lines(cell);
   put(name, each.name || each.strategy_id);
-  const said = each.description || (each.described ? "" : "named by a tag or a rule");
+  const held = each.accounts.length === 1 ? each.accounts[0] : each.accounts.length ? `${each.accounts.length} accounts` : "";
+  const said = each.description || held || (each.described ? "" : "named by a rule");
   put(small, [each.name && each.strategy_id, said, each.active ? "" : "not active"].filter(Boolean).join(" · "));
 }
