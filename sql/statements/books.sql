@@ -74,14 +74,19 @@ select account_id from trading_accounts where broker = %(broker)s
 -- all_accounts: every account that has orders, trades or lots
 select account_id from trading_accounts order by account_id
 
--- learn_multipliers: units of the price in one of quantity; gives those that were not known so
-insert into multipliers as held (exchange, tradingsymbol, multiplier)
-select distinct on (exchange, tradingsymbol) exchange, tradingsymbol, multiplier
-from jsonb_to_recordset(%(rows)s::jsonb) as told (exchange text, tradingsymbol text, multiplier numeric)
-order by exchange, tradingsymbol
-on conflict (exchange, tradingsymbol) do update set multiplier = excluded.multiplier
-where held.multiplier <> excluded.multiplier
-returning exchange, tradingsymbol, multiplier
+-- learn_multipliers: units of the price in one of quantity; gives those that are others than was reckoned with
+with told as (
+    select distinct on (exchange, tradingsymbol) exchange, tradingsymbol, multiplier
+    from jsonb_to_recordset(%(rows)s::jsonb) as told (exchange text, tradingsymbol text, multiplier numeric)
+    order by exchange, tradingsymbol, multiplier desc),
+other as (
+    select told.*, held.multiplier is null and told.multiplier = 1 as is_as_taken
+    from told left join multipliers held using (exchange, tradingsymbol)
+    where held.multiplier is distinct from told.multiplier),
+kept as (
+    insert into multipliers (exchange, tradingsymbol, multiplier) select exchange, tradingsymbol, multiplier from other
+    on conflict (exchange, tradingsymbol) do update set multiplier = excluded.multiplier)
+select exchange, tradingsymbol from other where not is_as_taken order by exchange, tradingsymbol
 
 -- read_multipliers: units of the price in one of quantity, where it is not 1
 select exchange, tradingsymbol, multiplier from multipliers where multiplier <> 1
@@ -178,7 +183,9 @@ union select exchange, tradingsymbol, product from corrections where account_id 
 union select exchange, tradingsymbol, product from books where account_id = %(account)s
 
 -- days_of_symbol: on which days which account traded an instrument
-select distinct account_id, day from trades where exchange = %(exchange)s and tradingsymbol = %(tradingsymbol)s
+select distinct account_id, day from trades
+where account_id in (select account_id from trading_accounts)  -- each by its index
+  and exchange = %(exchange)s and tradingsymbol = %(tradingsymbol)s
 
 -- days_of_account: on which days an account traded
 select distinct day from trades where account_id = %(account)s

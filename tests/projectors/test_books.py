@@ -302,6 +302,24 @@ async def test_a_multiplier_that_is_learnt_later_counts_for_the_past(desk: Desk)
     assert cost["tax"] == 16  # 0.01% of 161,200, in whole rupees
 
 
+async def test_a_multiplier_of_one_is_nothing_new(desk: Desk) -> None:
+    log = with_tariff()
+    log.snapshot("main", "trades", [bought("1", 1, 100), sold("2", 1, 101)], "10:00:00")
+    await desk.project(ACCOUNTS, log.events)
+    written = await desk.rows("select xmin::text from books union all select xmin::text from trade_charges")
+    known = len(log.events)
+    log.snapshot("main", "positions", positions([position(0)]), "10:00:05")
+    await desk.project(ACCOUNTS, log.events[known:])
+    assert [each["multiplier"] for each in await desk.rows("select multiplier from multipliers")] == [1]
+    assert await desk.rows("select xmin::text from books union all select xmin::text from trade_charges") == written
+    known = len(log.events)
+    both = [position(0, multiplier=each, product=product) for each, product in ((1, "MIS"), (5, "NRML"))]
+    log.snapshot("main", "positions", positions(both), "10:05:00")  # nonsense, but always the same nonsense
+    log.snapshot("main", "positions", positions(both[::-1]), "10:10:00")
+    await desk.project(ACCOUNTS, log.events[known:])
+    assert [each["multiplier"] for each in await desk.rows("select multiplier from multipliers")] == [5]
+
+
 RULES = [
     Rule("hand", "trade-wins", "trade", f"{DAY} NSE 1 5", "", 0, None, None, False, 1),
     Rule("order", "order", "order", f"{DAY} NSE 1", "", 0, None, None, False, 2),
