@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from events.accounts import KINDS, Kind
-from events.budget import Budget
+from events.budget import Budget, Haste
 from ops.sandbox.server import Exchange
 from producers.accounts.pull import Asked, Puller, Run
 from producers.accounts.snapshots import Snapshots
@@ -103,10 +103,14 @@ async def test_an_answer_that_does_not_come_in_time_is_given_up(settings: Settin
 
 
 async def test_a_refused_token_is_not_shown_again_in_the_same_run(settings: Settings, running: Exchange) -> None:
+    where = at(running.port)
     async with pulling(settings) as puller:
-        run = await puller.pull(ONE, at(running.port), "of yesterday")
+        for _ in range(REST_RATE.calls - 1):  # so that one call leaves now, and the others a second later
+            await puller.turn(where, Haste())
+        run = await puller.pull(ONE, where, "of yesterday")
     assert run.outcome == "refused"
     assert {why for why, _ in wrong(run).values()} == {"refused"}
+    assert sum(tries for _, tries in wrong(run).values()) == 1
 
 
 async def test_a_broker_that_is_not_there_is_tried_three_times(settings: Settings) -> None:
@@ -181,6 +185,24 @@ async def test_a_body_over_the_limit_is_refused_and_not_asked_for_again(
     async with saying(b" " * 101) as port, pulling(settings) as puller:
         run = await puller.pull(asked, at(port), "token")
     assert wrong(run) == {"orders": ("input", 1)}
+
+
+async def test_a_token_follows_no_redirection(settings: Settings) -> None:
+    asked = Asked(account=OWN, broker="sandbox", kinds=("orders",))
+    heard: list[bytes] = []
+
+    async def lead_away(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+            heard.append(await reader.readuntil(b"\r\n\r\n"))
+            writer.write(b"HTTP/1.1 302 Found\r\nlocation: /elsewhere\r\ncontent-length: 0\r\n\r\n")
+            heard.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.close()
+
+    server = await asyncio.start_server(lead_away, "127.0.0.1", 0)
+    async with server, pulling(settings) as puller:
+        run = await puller.pull(asked, at(server.sockets[0].getsockname()[1]), "token")
+    assert wrong(run) == {"orders": ("input", 1)}
+    assert len(heard) == 1
 
 
 async def test_a_certificate_of_somebody_else_is_not_trusted(settings: Settings, tmp_path: Path) -> None:
