@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import date
 from decimal import Decimal
 
 import msgspec
@@ -14,7 +14,7 @@ from api.analytics.days import DayResult, in_sessions, read_days
 from api.analytics.marks import total
 from api.analytics.wanted import WANTED, Now, Wanted, checked, over
 from api.performance import Bin, Daily, Trip, Trips, histogram, of_days, of_trips
-from api.performance.exact import ZERO, amount
+from api.performance.exact import ZERO
 from api.tables import Tables
 from runtime.errors import BadInput
 
@@ -84,9 +84,8 @@ class _Spread(msgspec.Struct):
     value: Decimal
 
 
-class _TripRow(msgspec.Struct):
-    closed_at: datetime
-    net: Decimal
+class _Nets(msgspec.Struct):
+    nets: list[Decimal]
 
 
 @get(
@@ -108,11 +107,12 @@ async def show_performance(
     if not (risk_free.is_finite() and abs(risk_free) <= RISK_FREE_MAX):
         raise BadInput("`risk_free` as a year's rate, 0.06 for 6 %", str(risk_free)[:40], "correct it")
     wanted = await checked(tables, over(msgspec.structs.replace(wanted, account=account), period, now))
-    results, trips, spread = await asyncio.gather(
+    results, nets, spread = await asyncio.gather(
         read_days(tables, wanted, None),
-        _trips(tables, wanted),
+        _results(tables, wanted),
         tables.rows("api_spread", wanted.asked, _Spread),
     )
+    ended = now.time  # they come in order, and those of one time count in the order in which they are given
     return Performance(
         account_id=account,
         strategy_id=wanted.strategy,
@@ -126,7 +126,7 @@ async def show_performance(
         realised=_sum(results, "realised"),
         charges=_sum(results, "charges"),
         net=_sum(results, "net"),
-        trips=of_trips(trips),
+        trips=of_trips(Trip(ended, net) for net in nets),
         days=of_days(in_sessions(results, wanted), capital, risk_free),
     )
 
@@ -146,7 +146,7 @@ async def show_distribution(
 ) -> Distribution:
     """Give how trades and results are spread; `period` as for performance, all days without it."""
     wanted = await checked(tables, over(msgspec.structs.replace(wanted, account=account), period, now))
-    spread, trips = await asyncio.gather(tables.rows("api_spread", wanted.asked, _Spread), _trips(tables, wanted))
+    spread, nets = await asyncio.gather(tables.rows("api_spread", wanted.asked, _Spread), _results(tables, wanted))
     whole = next(each for each in spread if each.dimension == "all")
     parts = {
         name: [Part(each.name, each.trades, each.value) for each in spread if each.dimension == name]
@@ -166,13 +166,18 @@ async def show_distribution(
         products=parts["product"],
         sides=parts["side"],
         strategies=parts["strategy"],
-        results=histogram(trip.net for trip in trips),
+        results=histogram(nets),
     )
 
 
-async def _trips(tables: Tables, wanted: Wanted) -> list[Trip]:
-    """Give the round trips that ended in the span, their net results to the paisa."""
-    return [Trip(row.closed_at, amount(row.net)) for row in await tables.rows("api_trips", wanted.asked, _TripRow)]
+async def _results(tables: Tables, wanted: Wanted) -> list[Decimal]:
+    """Give what the round trips that ended in the span brought, in that order, in rupees to the paisa.
+
+    All of them are reckoned in one sweep over all trades; those of a span each by itself, from its own lots.
+    """
+    statement = "api_trips" if wanted.is_whole else "api_trips_of_days"
+    (found,) = await tables.rows(statement, wanted.asked, _Nets)
+    return found.nets
 
 
 def _highest(parts: list[Part]) -> list[Part]:
