@@ -1580,6 +1580,8 @@ CREATE INDEX closed_lots_closing ON public.closed_lots USING btree (account_id, 
 
 CREATE INDEX closed_lots_strategy ON public.closed_lots USING btree (strategy_id, day) WHERE (NOT draft);
 
+CREATE INDEX closed_lots_trip ON public.closed_lots USING btree (account_id, strategy_id, exchange, tradingsymbol, product, trip) WHERE (NOT draft);
+
 CREATE INDEX corrections_line ON public.corrections USING btree (account_id, exchange, tradingsymbol, product);
 
 CREATE INDEX corrections_order ON public.corrections USING btree (account_id, order_id) WHERE (order_id <> ''::text);
