@@ -119,7 +119,7 @@ function showAccount(id) {
   const wanted = views.now === "accounts" ? id : "";
   const found = roster.accounts.find((each) => each.account_id === wanted);
   roster.choose(found?.account_id ?? "");
-  $("accounts").classList.toggle("split", Boolean(found));
+  $("view-accounts").classList.toggle("split", Boolean(found));
   if (found) account.show(found);
   else account.hide();
   if (!found && views.now === "accounts" && wide.matches && !accountClosed && roster.accounts.length) {
@@ -141,7 +141,7 @@ watchlist.addEventListener("listed", (event) => {
 });
 watchlist.addEventListener("chosen", (event) => {
   chosen = event.detail;
-  $("desk").classList.add("split");
+  $("view-market").classList.add("split");
   detail.show(chosen, watchlist.tick(chosen.instrument_token));
   if (!wide.matches) $("detail").scrollIntoView({ behavior: "smooth", block: "start" });
   want();
@@ -149,7 +149,7 @@ watchlist.addEventListener("chosen", (event) => {
 detail.addEventListener("close", () => {
   closed = true;
   chosen = null;
-  $("desk").classList.remove("split");
+  $("view-market").classList.remove("split");
   detail.hide();
   watchlist.unchoose();
   want();

@@ -61,7 +61,7 @@ export class Strategy extends EventTarget {
     this.#each = { ...each, account };
     this.#of = of;
     $("strategy").hidden = false;
-    $("strategies").classList.add("split");
+    $("view-strategies").classList.add("split");
     put($("strategy-title"), each.name || each.strategy_id);
     const named = each.strategy_id === "none" || each.described ? "" : "only a tag or a rule names it";
     put($("strategy-about"), [each.name && each.strategy_id, each.description, named, each.active ? "" : "not active", account && `in ${account}`].filter(Boolean).join(" · "));
@@ -79,7 +79,7 @@ export class Strategy extends EventTarget {
     this.#each = null;
     this.#of = "";
     $("strategy").hidden = true;
-    $("strategies").classList.remove("split");
+    $("view-strategies").classList.remove("split");
   }
 
   #choose(tab) {

@@ -13,7 +13,7 @@ export class Views extends EventTarget {
     addEventListener("hashchange", () => this.read());
     document.addEventListener("keydown", (event) => {
       if (event.key !== "/" || !this.now || event.target.matches("input, textarea, select")) return;
-      const search = $(this.now).querySelector("input[type=search]");
+      const search = $(`view-${this.now}`).querySelector("input[type=search]");
       if (!search) return;
       event.preventDefault();
       search.focus();
@@ -23,12 +23,14 @@ export class Views extends EventTarget {
   /** Show what the address says. */
   read() {
     const [name, ...rest] = location.hash.slice(1).split("/").map(decodeURIComponent);
+    const before = this.now;
     this.now = this.#names.includes(name) ? name : this.#names[0];
     for (const link of $("views").children) {
       const isNow = link.hash.slice(1) === this.now;
       link.ariaCurrent = isNow ? "page" : null;
-      $(link.hash.slice(1)).hidden = !isNow;
+      $(`view-${link.hash.slice(1)}`).hidden = !isNow;
     }
+    if (before && before !== this.now) scrollTo(0, 0);
     this.chosen = rest.join("/");
     this.dispatchEvent(new CustomEvent("shown", { detail: { name: this.now, chosen: this.chosen } }));
   }

@@ -230,7 +230,7 @@ export class Watchlist extends EventTarget {
   }
 
   #key(event) {
-    if ($("market").hidden) return;
+    if ($("view-market").hidden) return;
     if (event.key === "Enter" && event.target.matches("#rows tr")) this.#choose(event.target);
     const move = { ArrowDown: 1, ArrowUp: -1 }[event.key];
     if (!move || this.#chosen === null) return;

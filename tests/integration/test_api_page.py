@@ -168,6 +168,14 @@ def test_every_element_that_a_script_asks_for_is_in_the_shell_once() -> None:
             assert value in ids, f"<{tag} {name}={value}>"
 
 
+def test_every_view_has_its_part_of_the_page_which_is_no_anchor_that_a_browser_scrolls_to() -> None:
+    views = [value[1:] for tag, name, value in shell().attributes if tag == "a" and name == "href" and value[0] == "#"]
+    assert len(views) == 4
+    for view in views:
+        assert f"view-{view}" in shell().ids
+        assert view not in shell().ids
+
+
 def test_every_import_is_exported_and_every_script_is_used() -> None:
     used = {"app.js"}
     for name, text in SCRIPTS.items():
