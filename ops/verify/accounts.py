@@ -20,6 +20,7 @@ STREAM = "accounts"
 NAMED_MAX = 5  # rows that a problem names; the count says how many there are
 BODY_BYTES_MAX = 1 << 30  # what an answer may unpack to; a day of 5,000 orders is 5 MB
 
+decode = msgspec.json.Decoder(float_hook=str).decode  # a number may be larger than a float
 Key = tuple[str, str, str, str]  # account, exchange, order id, trade id; both ends empty for an order
 
 
@@ -73,7 +74,7 @@ class AccountAccount:
         is_newest = snapshot.asked_ns > self._newest.get(whose, 0)
         if is_newest:
             self._newest[whose] = snapshot.asked_ns
-        for row in msgspec.json.decode(body).get("data") or []:
+        for row in _rows(body):
             named = key(snapshot.account, snapshot.kind, row)
             if named is None:
                 continue
@@ -103,6 +104,16 @@ class AccountAccount:
             more = " ..." if len(found) > NAMED_MAX else ""
             said = f"{len(found)} {table} {what} the table {table}: {named}{more}"
             self._findings.problem("account", self._stream, said, "bahi rebuild accounts")
+
+
+def _rows(body: bytes) -> list[Any]:
+    """Give the rows of an answer; none of one that is no answer, which the projection keeps aside whole."""
+    try:
+        answer = decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return []
+    data = answer.get("data") if isinstance(answer, dict) else None
+    return data if isinstance(data, list) else []
 
 
 def _figures(row: dict[str, Any]) -> tuple[float, float]:

@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from ops.verify.accounts import Key, Told, key
+from ops.verify.accounts import Key, Told, decode, key
 from ops.verify.frames import SECOND_NS
 from ops.verify.instruments import Described, Instruments
 from sql.snapshot import Snapshot, take
@@ -172,7 +172,7 @@ async def _told(snapshot: Snapshot) -> Told:
         named = (row["account_id"], row["exchange"], row["order_id"], row["trade_id"])
         trades[named] = (row["quantity"], row["price"])
     async for row in snapshot.each("kept_aside", {}):
-        if found := key(row["account"], row["kind"], msgspec.json.decode(row["payload"])):
+        if found := key(row["account"], row["kind"], decode(row["payload"])):
             aside.add(found)
     return Told(frozenset(orders), trades, frozenset(aside))
 

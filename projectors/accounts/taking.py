@@ -1,7 +1,7 @@
 """Takes one answer of a broker into the tables: what stands now, what was ever said, what changed, what books need."""
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -17,6 +17,8 @@ from runtime.errors import BadEvent
 from sql.store import Rows
 
 CHANGES_MAX = 2**20  # of one event: its number times this, and the place in it, is a change's cursor
+# Until about 05:00 IST Kite shows yesterday's books and holdings (`producers.accounts.schedule.LAST_CHANCE`).
+NEW_DAY = timedelta(hours=5)
 STANDING = ("positions", "day_positions", "holdings", "margins")  # tables that hold what stands now, and no more
 UNTOLD = ("day_positions",)  # another view of what `positions` says: a change of it is none of its own
 
@@ -42,6 +44,11 @@ class Answer(msgspec.Struct, frozen=True):
     def day(self) -> date:
         """Give the IST day on which it was given."""
         return instant(self.snapshot.answered_ns).astimezone(IST).date()
+
+    @property
+    def book_day(self) -> date:
+        """Give the IST day that the broker told of: at night still the day before."""
+        return (instant(self.snapshot.answered_ns).astimezone(IST) - NEW_DAY).date()
 
 
 async def take(rows: Rows, touched: Touched, answer: Answer, packed: bytes) -> list[Unread]:
@@ -165,7 +172,7 @@ async def _open_lots(rows: Rows, touched: Touched, answer: Answer, found: Mappin
     if not lots:
         return
     account = answer.snapshot.account
-    await rows.run("open_lots", {**answer.told, "day": answer.day, "rows": text(lots)})
+    await rows.run("open_lots", {**answer.told, "day": answer.book_day, "rows": text(lots)})
     touched.openings.add(account)
     for lot in lots:
         touched.line(account, Line(lot["exchange"], lot["tradingsymbol"], lot["product"]))

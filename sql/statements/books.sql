@@ -98,7 +98,9 @@ from jsonb_to_recordset(%(rows)s::jsonb) as told (exchange text, tradingsymbol t
                                                   price numeric)
 where not exists (
     select from trades
-    where trades.account_id = %(account)s and trades.exchange = told.exchange and trades.day < %(day)s
+    where trades.account_id = %(account)s and trades.day < %(day)s
+      -- shares are one over both exchanges
+      and (trades.exchange = told.exchange or told.product in ('CNC', 'MTF') and trades.exchange in ('NSE', 'BSE'))
       and trades.tradingsymbol = told.tradingsymbol and trades.product = told.product)
 on conflict do nothing
 

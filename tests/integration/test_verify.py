@@ -29,7 +29,7 @@ from runtime.lifecycle import Stop
 from runtime.settings import Settings
 from sql.store import Store
 from tests import servers
-from tests.account_log import a_day
+from tests.account_log import a_day, trade
 from tests.entries import START_NS
 from tests.frames import SECOND_NS, Packet, entry, frame
 from tests.loops import HastyClock, Running
@@ -463,10 +463,13 @@ async def test_a_tombstone_that_is_named_and_not_there_is_found(settings: Settin
     assert f"n = {n - 2}..{n - 1}, where other events stand" in problem.found
 
 
-async def told(settings: Settings) -> None:
-    """Bring a day of the accounts into the log and the tables; one of its rows cannot be read."""
+async def told(settings: Settings, *odd: bytes) -> None:
+    """Bring a day of the accounts into the log and the tables; one of its rows cannot be read. odd: trades, last."""
     assert settings.database_url
-    log = a_day().events
+    day = a_day()
+    for place, body in enumerate(odd):
+        day.snapshot("main", "trades", body, f"09:{25 + place}:00")
+    log = day.events
     await Archive.at(settings).put("accounts", [entry(event) for event in log])
     store, reader = Store(settings.database_url), Reader(MemoryLog(), Archive.at(settings))
     running = Running(Loop(ACCOUNTS, "accounts", store, reader, HastyClock(), NoMarks(), Stop()), store)
@@ -481,6 +484,15 @@ async def test_orders_and_trades_are_held_against_what_the_brokers_told(settings
     assert (report.accounts.compared, report.accounts.different) == (14, 0)
     assert report.parked == 1  # of ticks: a row of a broker is no packet
     assert "orders and trades of the accounts: 14, 0 differ" in run_command(settings).stdout
+
+
+async def test_answers_that_are_none_are_no_rows(settings: Settings, log: SmallLog) -> None:
+    huge = json.dumps({"data": [trade("9")]}).encode().replace(b'"quantity": 5', b'"quantity": 1e400')
+    assert b"1e400" in huge
+    await told(settings, b"<html>", b"[]", b'{"data": "none"}', b'{"data": [{"order_id": "\xff"}]}', huge)
+    report = await verify(settings)
+    assert report.problems == []
+    assert (report.accounts.compared, report.accounts.different) == (15, 0)
 
 
 @pytest.mark.parametrize(

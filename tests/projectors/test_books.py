@@ -243,6 +243,23 @@ async def test_shares_that_were_sold_this_morning_were_there_when_the_day_began(
     assert await books(desk) == {"none": (15, 500)}
 
 
+async def test_the_first_answers_of_a_night_tell_of_the_day_before(desk: Desk) -> None:
+    log = with_tariff()
+    log.snapshot("main", "trades", [sold("1", 5, 1500, product="CNC")], "00:10:00", day="2026-04-14")
+    held = holding(15, used_quantity=5, opening_quantity=20)
+    log.snapshot("main", "holdings", [held], "00:10:00", day="2026-04-14")
+    await desk.project(ACCOUNTS, log.events)
+    assert await books(desk) == {"none": (15, 500)}
+
+
+async def test_shares_bought_on_the_other_exchange_were_not_there_before(desk: Desk) -> None:
+    log = with_tariff()
+    log.snapshot("main", "trades", [bought("1", 5, 1500, product="CNC", exchange="BSE")], "10:00:00")
+    log.snapshot("main", "holdings", [holding(5)], "10:00:00", day="2026-04-14")  # none came on the first day
+    await desk.project(ACCOUNTS, log.events)
+    assert await books(desk) == {"none": (5, 0)}
+
+
 async def test_the_depository_takes_nothing_for_what_was_bought_on_the_same_day(desk: Desk) -> None:
     log = with_tariff()
     fills = [bought("1", 10, 100, product="CNC"), sold("2", 10, 105, product="CNC")]
