@@ -130,7 +130,7 @@ def _typed(each: Compared, day: date) -> Divergence:
         return each.found("manual_trade", unexplained=each.rest)
     if each.product in SHARES and (action := _action(each)):
         return each.found("corporate_action", unexplained=each.rest, **action)
-    if each.product not in SHARES and not each.theirs:
+    if each.product not in SHARES and not any(line.has_net for line in each.lines):
         ends = expiry(each.exchange, each.tradingsymbol)
         if ends and ends.first < day:
             return each.found("expired", unexplained=each.rest, expiry_from=ends.first, expiry_to=ends.last)

@@ -212,11 +212,13 @@ async def test_a_position_under_another_product_was_converted(desk: Desk) -> Non
 
 async def test_a_contract_that_is_over_expired_and_one_that_is_not_is_short(desk: Desk) -> None:
     broker = Broker()
-    broker.pull("10:00:00", trades=[bought("1", 75, **WEEKLY), bought("2", 75, **FUTURE)])
+    put = {**WEEKLY, "tradingsymbol": "NIFTY2641324000PE"}
+    broker.pull("10:00:00", trades=[bought("1", 75, **WEEKLY), bought("2", 75, **FUTURE), bought("3", 75, **put)])
     for clock in ("09:20:00", "09:25:00"):
-        broker.pull(clock, day=NEXT_DAY)
+        broker.pull(clock, day=NEXT_DAY, net=[net(0, **put)])  # listed: it was closed by a trade
     assert await broker.told(desk) == [
         ("NIFTY2641324000CE", "NRML", "expired", 75, 0),
+        ("NIFTY2641324000PE", "NRML", "quantity", 75, 0),
         ("NIFTY26APRFUT", "NRML", "quantity", 75, 0),
     ]
     (row,) = await desk.rows("select evidence from divergences where type = 'expired'")
