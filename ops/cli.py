@@ -25,6 +25,7 @@ ORDER = (
     "verify",
     "explain",
     "parked",
+    "alerts",
     "psql",
     "key",
     "login",

@@ -3,6 +3,7 @@
 instruments   the broker's dump of each day, the sandbox's login              -> stream `reference`
 accounts      orders, trades, positions, holdings and margins of all accounts,
               and what users decided about them                               -> stream `accounts`
+alerts        messages to ALERT_URLS about what is wrong                      -> no stream: it only reads
 """
 
 import asyncio
@@ -22,6 +23,7 @@ from producers import instruments
 from producers.accounts.file import AccountsFile
 from producers.accounts.pull import Puller
 from producers.accounts.worker import Worker as AccountsWorker
+from producers.alerts import reactor as alerts
 from producers.kite.address import Address, reachable
 from producers.kite.calls import REST_RATE, Calls
 from runtime.clock import SystemClock
@@ -44,6 +46,7 @@ async def run(settings: Settings, stop: Stop, fence: Fence) -> None:
         async with asyncio.TaskGroup() as parts:
             parts.create_task(_instruments(settings, stop, where, log, fence))
             parts.create_task(_accounts(settings, stop, where, log, fence))
+            parts.create_task(alerts.run(settings, stop, log, Reader(log, Archive.at(settings)), SystemClock()))
     finally:
         await log.close()
 

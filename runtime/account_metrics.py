@@ -89,3 +89,20 @@ ACCOUNT_FAILURES = gauge(
     "Runs over the account in a row that did not bring everything; 0 after one that did",
     "account_id",
 )
+
+# --- Messages that Bahi sends
+ALERTS_SENT = counter(
+    "bahi_alerts_sent_total",
+    "Messages about what is wrong that an address of ALERT_URLS took; the place is its service and number",
+    "place",
+)
+ALERTS_FAILED = counter(
+    "bahi_alerts_failed_total",
+    "Tries of a message that its address did not take; each is tried again: `bahi alerts test` says why",
+    "place",
+)
+ALERTS_WAITING = gauge(
+    "bahi_alerts_waiting",
+    "Messages that an address has not taken yet; above zero for long nobody is told there",
+    "place",
+)
