@@ -129,8 +129,8 @@ async def _whole(answer: aiohttp.ClientResponse, what: str) -> bytes:
 def _data(status: int, body: bytes, what: str) -> msgspec.Raw:
     """Give the data of an answer, or raise what it means."""
     try:
-        envelope = msgspec.json.decode(body, type=_Envelope)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+        envelope = msgspec.json.decode(body.decode(), type=_Envelope)  # all of it: `data` is kept unread
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         envelope = None
     said = _short(str(envelope.message)) if envelope and envelope.message else f"HTTP {status}"
     name = str(envelope.error_type) if envelope and envelope.error_type else ""
@@ -149,4 +149,4 @@ def _data(status: int, body: bytes, what: str) -> msgspec.Raw:
 
 
 def _short(text: str) -> str:
-    return " ".join(text.split())[:SAID_CHARACTERS_MAX]
+    return " ".join(text.replace("\x00", " ").split())[:SAID_CHARACTERS_MAX]

@@ -146,6 +146,8 @@ async def saying(body: bytes, length: int | None = None, context: ssl.SSLContext
         (b'{"status": "success", "data": "none"}', "unreadable"),
         (b'["a", "list"]', "unreadable"),
         (b"", "unreadable"),
+        (b'{"status": "success", "data": {"net": ["\xff"]}}', "unreadable"),
+        (b'{"status": "success", "data": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", "unreadable"),
         (b'{"status": "error", "error_type": "TokenException", "message": "m"}', "refused"),
         (b'{"status": "error", "error_type": "PermissionException", "message": "m"}', "refused"),
         (b'{"status": "error", "error_type": "NetworkException", "message": "m"}', "server"),
