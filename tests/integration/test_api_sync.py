@@ -246,7 +246,13 @@ async def test_the_sandboxs_postback_has_its_account_pulled(settings: Settings, 
 
 async def test_what_the_ticker_hears_of_an_order_is_a_request(settings: Settings, watcher: Watcher) -> None:
     text = b'{"type": "order", "id": "", "data": {"user_id": "AB1234", "order_id": "1", "status": "OPEN"}}'
-    others = [b'{"type": "message", "data": "hello"}', b"[1]", b"\xff", b'{"type": "order", "data": {}}']
+    others = [
+        b'{"type": "message", "data": {"user_id": "AB1234"}}',
+        b'{"type": "message", "data": "hello"}',
+        b"[1]",
+        b"\xff",
+        b'{"type": "order", "data": {}}',
+    ]
     async with serving(settings) as api, feeding(settings) as feed:
         now = SystemClock().now_ns()
         await feed._append([Event("kite.text.v1", now, each) for each in (*others, text)])

@@ -10,7 +10,9 @@ import pytest
 from events.accounts import (
     KINDS,
     STREAM,
+    AccountSet,
     Forwarded,
+    Known,
     OrderUpdated,
     PullAccounts,
     RuleRemoved,
@@ -163,3 +165,21 @@ async def test_many_updates_of_orders_are_one_pull_of_what_they_can_change(
         runs = await until_runs(watcher, 3)
     assert set(run.kinds) == {"orders", "trades", "positions"}
     assert [each.trigger for each in runs] == ["start", "update", "request"]
+
+
+async def test_an_account_that_a_user_adds_is_pulled_until_he_takes_it_out(
+    settings: Settings, watcher: Watcher
+) -> None:
+    added = AccountSet(account="mine", broker="sandbox", user="CD0001", key="a")
+    out = msgspec.structs.replace(added, active=False, key="b")
+    async with market(settings):
+        async with syncing(settings):
+            await until_runs(watcher, 1)
+            await watcher.say("requests", added, AccountSet(account="no/name", broker="sandbox", key="c"))
+            await until_runs(watcher, 1, lambda run: run.account == "mine" and whole(run))
+        async with syncing(settings):
+            await until_runs(watcher, 2, lambda run: run.account == "mine" and whole(run))
+            await watcher.say("requests", out)
+            await watcher.until(lambda heard: not all(each.active for each in told(heard, Known)), STREAM)
+            names = await known(watcher)
+    assert {name: each.active for name, each in names.items()} == {OWN: True, "mine": False}
