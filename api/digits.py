@@ -3,8 +3,12 @@
 `1500.25` of the broker is `1500.25` in the answer: it never passes through a float here. Who reads JSON numbers as
 floats gets the nearest one, which is exact enough for prices; who reckons to the paisa reads them as decimals (Python:
 `json.loads(text, parse_float=Decimal)`).
+
+A decimal of eight places that is nothing would be written `0E-8`. It is a number to JSON and a riddle to people, so
+powers are written out: `0.00000000`. Strings of the body are passed over, whatever is in them.
 """
 
+import re
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -20,6 +24,18 @@ if TYPE_CHECKING:
     from litestar._openapi.schema_generation import SchemaCreator
 
 encoder = msgspec.json.Encoder(enc_hook=default_serializer, decimal_format="number")
+_POWER = re.compile(rb'"(?:[^"\\]|\\.)*"|-?[0-9.]+E[+-]?[0-9]{1,2}\b')  # a string, or a number; floats have an `e`
+
+
+def encode(content: object) -> bytes:
+    """Give JSON in which decimals are numbers with all their digits and no powers."""
+    body = encoder.encode(content)
+    return _POWER.sub(_written_out, body) if b"E-" in body or b"E+" in body else body
+
+
+def _written_out(found: re.Match[bytes]) -> bytes:
+    text = found[0]
+    return text if text.startswith(b'"') else format(Decimal(text.decode()), "f").encode()
 
 
 class ExactResponse(Response[object]):
@@ -28,7 +44,7 @@ class ExactResponse(Response[object]):
     def render(self, content: object, media_type: str, enc_hook: Serializer = default_serializer) -> bytes:
         """Give the body; what is not of ours to encode is left to the framework."""
         if isinstance(content, msgspec.Struct):
-            return encoder.encode(content)
+            return encode(content)
         return super().render(content, media_type, enc_hook)
 
 

@@ -4,7 +4,8 @@ A database that is away is an answer within two seconds (503 with a remedy), nev
 restart of the server the pool holds dead connections: a read is tried on another one.
 """
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from time import monotonic
 from typing import Any, TypeVar
@@ -12,13 +13,15 @@ from typing import Any, TypeVar
 import msgspec
 
 from runtime.calendar import IST
-from runtime.errors import Unreachable
+from runtime.errors import BadInput, Unreachable
 from runtime.settings import Settings
 from sql.pool import Pool, open_pool, reaching
 from sql.statements import statements
 
 CONNECTION_SECONDS_MAX = 1.0  # a server on this machine or the next answers in milliseconds
 POOL_CONNECTIONS_MAX = 4  # two cores: more at once would only wait in the server instead of here
+
+UNWRITABLE = re.compile("[\0\ud800-\udfff]")  # what PostgreSQL has in no text: NUL, and halves of a character
 
 Row = TypeVar("Row")
 
@@ -42,7 +45,8 @@ class Tables:
             await self._pool.close()
 
     async def rows(self, statement: str, parameters: Mapping[str, object], shape: type[Row]) -> list[Row]:
-        """Give what a named statement selects, each row as `shape`. Raises Unreachable."""
+        """Give what a named statement selects, each row as `shape`. Raises Unreachable, and BadInput for no text."""
+        _refuse_unwritable(parameters.values())
         deadline = monotonic() + CONNECTION_SECONDS_MAX
         for connections_left in range(POOL_CONNECTIONS_MAX, -1, -1):
             try:
@@ -65,6 +69,15 @@ class Tables:
             # Not prepared: a filter that is left out is a constant then, and the plan is one for these very values.
             cursor = await connection.execute(statements[statement], parameters, prepare=False)
             return [_in_india(row) for row in await cursor.fetchall()]
+
+
+def _refuse_unwritable(found: Iterable[object]) -> None:
+    """Refuse texts, also in lists, that PostgreSQL cannot hold."""
+    for each in found:
+        if isinstance(each, list | tuple):
+            _refuse_unwritable(each)
+        elif isinstance(each, str) and UNWRITABLE.search(each):
+            raise BadInput("text of whole characters, without NUL", repr(each[:60]), "take it out")
 
 
 def _in_india(row: dict[str, Any]) -> dict[str, Any]:

@@ -10,11 +10,10 @@ from litestar.di import NamedDependency
 from litestar.params import FromQuery, QueryParameter
 
 from api import paging
-from api.analytics.wanted import WANTED, Wanted, checked
+from api.analytics.wanted import WANTED, Now, Wanted, checked
 from api.performance import Day, EquityPoint, calendar, equity_curve
 from api.tables import Tables
-from runtime.calendar import session
-from runtime.errors import SettingError
+from runtime.calendar import covered_years, session
 
 PAGE_DEFAULT, PAGE_MAX = 1000, 10_000  # forty years of one strategy; 10,000 rows are about 2 MB
 SESSIONS_OF = "NSE"  # days on which nothing was traded count by its calendar; others hardly differ
@@ -104,11 +103,14 @@ async def list_hours(
 
 @get("/api/analytics/equity-curve", summary="Equity curve and calendar", tags=["analytics"], dependencies=WANTED)
 async def show_equity(
-    tables: NamedDependency[Tables], wanted: NamedDependency[Wanted], capital: FromQuery[Decimal | None] = None
+    tables: NamedDependency[Tables],
+    now: NamedDependency[Now],
+    wanted: NamedDependency[Wanted],
+    capital: FromQuery[Decimal | None] = None,
 ) -> EquityCurve:
-    """Give the equity after each session, from the first day of the span, or of the trades, to the last."""
+    """Give the equity after each session, from the first day of the span, or of the trades, to the last, or today."""
     await checked(tables, wanted)
-    days = in_sessions(await read_days(tables, wanted, None), wanted)
+    days = in_sessions(await read_days(tables, wanted, None), wanted, now.day)
     return EquityCurve(equity_curve(days, capital), calendar(days), capital)
 
 
@@ -118,26 +120,23 @@ async def read_days(tables: Tables, wanted: Wanted, by: Split | None) -> list[Da
     return await tables.rows("api_days", {**wanted.asked, **split}, DayResult)
 
 
-def in_sessions(results: list[DayResult], wanted: Wanted) -> list[Day]:
-    """Give the net result of each session of the span, 0 where nothing was traded.
+def in_sessions(results: list[DayResult], wanted: Wanted, today: date) -> list[Day]:
+    """Give the net result of each session of the span up to today, 0 where nothing was traded.
 
-    Of a year that the calendar does not cover only days with trades are known to be sessions.
+    Of a year that the calendar does not cover only days with trades are known to be sessions. Only covered years are
+    gone through: a span of all years that there are would hold up every other request for a minute.
     """
     found = {each.day: each.net for each in results}
     first, last = wanted.first or min(found, default=None), wanted.last or max(found, default=None)
-    if first and last:
-        for ordinal in range(first.toordinal(), last.toordinal() + 1):
+    if first is None or last is None:
+        return []
+    for year in covered_years():
+        begins, ends = max(first, date(year, 1, 1)), min(last, today, date(year, 12, 31))
+        for ordinal in range(begins.toordinal(), ends.toordinal() + 1):
             day = date.fromordinal(ordinal)
-            if day not in found and _is_session(day):
+            if day not in found and session(SESSIONS_OF, day) is not None:
                 found[day] = Decimal(0)
     return [Day(day, net) for day, net in sorted(found.items())]
-
-
-def _is_session(day: date) -> bool:
-    try:
-        return session(SESSIONS_OF, day) is not None
-    except SettingError:  # the year is not covered
-        return False
 
 
 def _place(row: DayResult) -> tuple[date, str, str]:

@@ -127,7 +127,7 @@ async def show_performance(
         charges=_sum(results, "charges"),
         net=_sum(results, "net"),
         trips=of_trips(Trip(ended, net) for net in nets),
-        days=of_days(in_sessions(results, wanted), capital, risk_free),
+        days=of_days(in_sessions(results, wanted, now.day), capital, risk_free),
     )
 
 

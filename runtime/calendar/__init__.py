@@ -103,6 +103,11 @@ def exchanges() -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for hours in _calendar().hours for name in hours.exchanges))
 
 
+def covered_years() -> tuple[int, ...]:
+    """Give the years of which the sessions are known."""
+    return _calendar().covered
+
+
 def _hours_of(exchange: str, day: date) -> tuple[_Hours, _Day | None, _Special]:
     """Give the usual hours, the named day, and what it says of this exchange."""
     usual, named = _usual_hours(exchange, day), _named_days().get(day)

@@ -167,6 +167,20 @@ async def test_trades_are_filtered(settings: Settings, tmp_path: Path) -> None:
         assert await found(strategy_id="ladder") == ""
 
 
+@pytest.mark.parametrize("text", ["\0", "a\0b"])
+async def test_a_text_that_no_table_can_hold_is_refused(settings: Settings, tmp_path: Path, text: str) -> None:
+    log = AccountLog()
+    log.snapshot("main", "trades", [trade("1")])
+    await project(settings, tmp_path, log)
+    async with serving(settings) as api:
+        for path in ("/accounts/main/trades", "/accounts/main/orders"):
+            said: Row = await api.get(path, {"order_id": text}, status=400)
+            assert "without NUL" in said["detail"]
+        await api.get("/accounts/main/orders", {"status": f"OPEN,{text}"}, status=400)
+        await api.get("/changes", {"account": text}, status=400)
+        await api.get("/api/instruments", {"search": text}, status=400)
+
+
 async def test_an_order_is_told_with_its_history_and_trades(settings: Settings, tmp_path: Path) -> None:
     log = AccountLog()
     log.snapshot("main", "orders", [order("1", status="OPEN", filled_quantity=0)], "09:16:00")

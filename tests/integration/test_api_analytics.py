@@ -5,6 +5,7 @@ import io
 import json
 from collections import defaultdict
 from collections.abc import Mapping
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 
 from events.accounts import ActionSet, Known, RuleSet, StrategySet, TariffSet
+from runtime.calendar import IST
 from runtime.settings import Settings
 from runtime.tariffs import shipped
 from tests.account_log import DAY, AccountLog, holding, order, position, positions, trade
@@ -258,6 +260,25 @@ async def test_the_equity_curve_ends_where_the_days_add_up(settings: Settings, t
         assert curve["points"][-1]["equity"] == 1000 + sum(each["net"] for each in days)
         assert curve["calendar"] == {"2026-04": {each["day"]: each["net"] for each in days}}
         assert (await read(api, "/api/analytics/equity-curve", {"from": "2031-01-01"}))["points"] == []
+
+
+async def test_a_span_of_all_years_has_no_session_behind_today(settings: Settings, tmp_path: Path) -> None:
+    await project(settings, tmp_path, two_days())
+    ages = {"from": "0001-01-02", "to": "9999-12-30"}
+    async with serving(settings) as api:
+        curve = await read(api, "/api/analytics/equity-curve", {"account_id": "main", **ages})
+        today = datetime.now(IST).date().isoformat()
+        assert DAY < curve["points"][-1]["day"] <= today
+        found = await read(api, "/analytics/account/main/performance", ages)
+        assert found["days"]["sessions"] == len(curve["points"])
+
+
+async def test_no_figure_is_written_with_a_power(settings: Settings, tmp_path: Path) -> None:
+    await project(settings, tmp_path, two_days())
+    async with serving(settings) as api, api.client.get("/api/analytics/equity-curve") as answer:
+        text = await answer.text()
+        assert '"drawdown":0.00000000' in text
+        assert "E-" not in text
 
 
 async def test_trades_are_spread_over_hours_symbols_and_results(settings: Settings, tmp_path: Path) -> None:
