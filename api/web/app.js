@@ -75,7 +75,6 @@ function open() {
   $("views").hidden = false;
   ticker.start();
   health.start();
-  roster.start();
   nameStrategies().catch(() => {}); // the view of the strategies asks again
   list();
   views.read();
@@ -166,14 +165,15 @@ portfolios.addEventListener("listed", want);
 views.addEventListener("shown", (event) => {
   showAccount(event.detail.chosen);
   const { name, chosen } = event.detail;
+  if (name === "accounts" || name === "strategies") roster.start();
+  else roster.stop();
   if (name === "changes") changes.start();
   else changes.stop();
   if (name === "strategies") {
     strategies.choose(chosen);
     showStrategy();
     strategies.start();
-    rules.look();
-    preview.look();
+    rules.look().then(() => preview.look());
   } else strategies.stop();
 });
 strategies.addEventListener("chosen", (event) => {

@@ -8,6 +8,7 @@ import { money } from "./strategies.js";
 import { when } from "./trading.js";
 
 const TRADES = 50;
+const AGAIN_MS = 5000; // the tables or the server were away
 const $ = (id) => document.getElementById(id);
 
 export class Preview {
@@ -47,7 +48,9 @@ export class Preview {
       const more = told.next ? `, the newest ${told.trades.length} below` : "";
       put($("preview-said"), `${drafts}: ${format.count(told.moved)} ${told.moved === 1 ? "trade" : "trades"} would change hands${more}`);
     } catch (error) {
-      if (asked === this.#asked) put($("preview-said"), error.status ? error.message : "The server does not answer.");
+      if (asked !== this.#asked) return;
+      put($("preview-said"), error.status ? error.message : "The server does not answer.");
+      if (error.status === 503 || !error.status) setTimeout(() => asked === this.#asked && this.look(), AGAIN_MS);
     }
   }
 }

@@ -7,6 +7,7 @@ import { dress } from "./pull.js";
 import { lines, put, Rows } from "./rows.js";
 
 const LIST_MS = 5000; // a pull takes seconds; a list of 200 accounts is 180 KB
+const BUSY = 5; // a list that takes long is asked for this many times as seldom
 const AGO_MS = 1000;
 const SHOWN_MAX = 500; // a longer list is searched, not scrolled
 const STATES = { ok: "live", partial: "waiting", failed: "lost", refused: "lost" };
@@ -56,6 +57,7 @@ export class Roster extends EventTarget {
   }
 
   start() {
+    if (this.#running) return;
     this.#running = true;
     clearInterval(this.#ticking);
     this.#ticking = setInterval(() => this.#rows.rewrite(this.accounts.map((each) => each.account_id)), AGO_MS);
@@ -77,7 +79,9 @@ export class Roster extends EventTarget {
   async look() {
     clearTimeout(this.#timer);
     const asked = ++this.#asked;
+    const began = performance.now();
     try {
+      if (document.hidden && this.accounts.length) return;
       const { rows } = await all("/accounts", "accounts");
       if (asked !== this.#asked) return;
       this.accounts = rows.map((each) => ({ ...each, heard: Date.now() }));
@@ -86,8 +90,10 @@ export class Roster extends EventTarget {
       this.dispatchEvent(new CustomEvent("listed", { detail: this.accounts }));
     } catch (error) {
       this.dispatchEvent(new CustomEvent("failed", { detail: error }));
+    } finally {
+      const wait = Math.max(LIST_MS, BUSY * (performance.now() - began));
+      if (this.#running && asked === this.#asked) this.#timer = setTimeout(() => this.look(), wait);
     }
-    if (this.#running && asked === this.#asked) this.#timer = setTimeout(() => this.look(), LIST_MS);
   }
 
   #filter(tab) {

@@ -6,6 +6,7 @@ import { all } from "./portfolios.js";
 import { lines, put, Rows } from "./rows.js";
 
 const $ = (id) => document.getElementById(id);
+const AGAIN_MS = 5000; // the tables or the server were away
 const SLUG_MAX = 64; // the longest id of a rule
 
 /** Events: "decided": a rule was set, applied or taken back, or one was drafted. */
@@ -48,6 +49,7 @@ export class Rules extends EventTarget {
       if (asked !== this.#asked) return;
       note.hidden = false;
       put(note, error.status ? error.message : "The server does not answer.");
+      if (error.status === 503 || !error.status) setTimeout(() => asked === this.#asked && this.look(), AGAIN_MS);
     }
   }
 

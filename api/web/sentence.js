@@ -48,7 +48,10 @@ function standing(row, before, after, change) {
 }
 
 function funds(row, before, after, change) {
-  const net = (each) => (each.net === undefined || each.net === null ? "–" : `₹${format.price(Number(each.net))}`);
-  const did = change === "changed" ? (before.net === after.net ? `${net(after)}, told otherwise` : `${net(before)} → ${net(after)}`) : `${net(row)} ${change}`;
+  const net = (each) => {
+    const value = Number(each.net ?? NaN);
+    return Number.isNaN(value) ? "–" : `${value < 0 ? "-" : ""}₹${format.price(Math.abs(value))}`;
+  };
+  const did = change === "changed" ? (before.net === after.net ? `${net(after)}, told otherwise` : `${net(before)} → ${net(after)}`) : `${net(row)}${change === "removed" ? " is not told any more" : ""}`;
   return { what: "Funds", did, tone: "", more: "" };
 }

@@ -7,6 +7,7 @@ import { nameStrategies } from "./rules.js";
 import { lines, put, Rows } from "./rows.js";
 
 const LIST_MS = 5000; // figures follow trades and prices
+const BUSY = 5; // where they take long, they are asked for this many times as seldom
 const $ = (id) => document.getElementById(id);
 
 /** Events: "chosen" (detail: a strategy's id), "listed" (detail: the strategies, and the account they are of). */
@@ -44,6 +45,7 @@ export class Strategies extends EventTarget {
   }
 
   start() {
+    if (this.#running) return;
     this.#running = true;
     this.look();
   }
@@ -63,12 +65,13 @@ export class Strategies extends EventTarget {
     const asked = ++this.#asked;
     const account = $("strategy-account").value;
     const of = account ? `account_id=${encodeURIComponent(account)}&` : "";
+    const began = performance.now();
     try {
-      const [known, whole, today] = await Promise.all([
-        nameStrategies(),
-        ask(`/api/analytics/pnl?${of}`),
-        ask(`/api/analytics/pnl?${of}from=${format.isoDay(new Date())}`),
-      ]);
+      if (document.hidden && this.#figures) return;
+      // One after the other: each takes several of the few connections to the tables that all clients share.
+      const known = await nameStrategies();
+      const whole = await ask(`/api/analytics/pnl?${of}`);
+      const today = await ask(`/api/analytics/pnl?${of}from=${format.isoDay(new Date())}`);
       if (asked !== this.#asked) return;
       this.#known = known;
       this.#figures = { whole, today };
@@ -77,8 +80,10 @@ export class Strategies extends EventTarget {
     } catch (error) {
       if (asked !== this.#asked) return;
       if (!this.#figures) this.#note(error.status ? error.message : "The server does not answer.");
+    } finally {
+      const wait = Math.max(LIST_MS, BUSY * (performance.now() - began));
+      if (this.#running && asked === this.#asked) this.#timer = setTimeout(() => this.look(), wait);
     }
-    if (this.#running && asked === this.#asked) this.#timer = setTimeout(() => this.look(), LIST_MS);
   }
 
   /** Give all strategies with their figures; `none` comes last. */
