@@ -103,7 +103,8 @@ class Attributing:
 
 
 def _about(account: str, row: Row, trade_id: str) -> Told:
-    return Told(account, row["day"], row["exchange"], row["tradingsymbol"], row["order_id"], trade_id, row["tags"])
+    named = (row["exchange"], row["tradingsymbol"], row["order_id"], trade_id, row["tags"])
+    return Told(account, row["order_day"] or row["day"], *named, trade_day=row["day"])
 
 
 def _columns(found: Attribution) -> dict[str, str | None]:

@@ -55,7 +55,7 @@ class Rule(msgspec.Struct, frozen=True):
 
 
 class Told(msgspec.Struct, frozen=True):
-    """What an order or a trade is attributed by. trade_id: empty for an order. tags: of the order."""
+    """What an order or a trade is attributed by. day, tags: of the order. trade_id, trade_day: of a trade."""
 
     account: str
     day: date
@@ -64,6 +64,7 @@ class Told(msgspec.Struct, frozen=True):
     order_id: str
     trade_id: str
     tags: Sequence[str]
+    trade_day: date | None = None  # where it is another one than the order's: it waited for the market's opening
 
 
 class Attribution(NamedTuple):
@@ -96,10 +97,10 @@ class Rules:
         return NOBODY
 
     def _ruled(self, kind: RuleKind, told: Told) -> Attribution | None:
-        named = _by_hand(kind, told) if kind in BY_HAND else ""
-        for rule in self._by_kind.get((kind, named), ()):
-            if rule.holds(told.account, told.day) and (why := _meets(rule, told)):
-                return Attribution(rule.strategy, f"{why} (rule {rule.rule})")
+        for named in _by_hand(kind, told) if kind in BY_HAND else ("",):
+            for rule in self._by_kind.get((kind, named), ()):
+                if rule.holds(told.account, told.day) and (why := _meets(rule, told)):
+                    return Attribution(rule.strategy, f"{why} (rule {rule.rule})")
         return None
 
 
@@ -122,10 +123,11 @@ def _meets(rule: Rule, told: Told) -> str:
     return "by hand, the trade" if told.trade_id else ""
 
 
-def _by_hand(kind: RuleKind, told: Told) -> str:
-    """Give the pattern of a rule by hand that is about this."""
-    order = f"{told.day.isoformat()} {told.exchange} {told.order_id}"
-    return order if kind == "order" else f"{order} {told.trade_id}"
+def _by_hand(kind: RuleKind, told: Told) -> list[str]:
+    """Give the patterns of rules by hand that are about this: an order is named by its day or by its trades'."""
+    days = dict.fromkeys((told.day, told.trade_day or told.day))
+    orders = [f"{day.isoformat()} {told.exchange} {told.order_id}" for day in days]
+    return orders if kind == "order" else [f"{order} {told.trade_id}" for order in orders]
 
 
 def _named(tags: Sequence[str]) -> Attribution | None:

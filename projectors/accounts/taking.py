@@ -1,5 +1,6 @@
 """Takes one answer of a broker into the tables: what stands now, what was ever said, what changed, what books need."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -19,6 +20,9 @@ from sql.store import Rows
 CHANGES_MAX = 2**20  # of one event: its number times this, and the place in it, is a change's cursor
 # Until about 05:00 IST Kite shows yesterday's books and holdings (`producers.accounts.schedule.LAST_CHANCE`).
 NEW_DAY = timedelta(hours=5)
+# An order that waits for the market's opening (AMO) is told with a newer time then: it is one order all the same, also
+# over a weekend and its holidays. An id that comes again after that may be another order's.
+WAITING_DAYS_MAX = timedelta(days=7)
 STANDING = ("positions", "day_positions", "holdings", "margins")  # tables that hold what stands now, and no more
 UNTOLD = ("day_positions",)  # another view of what `positions` says: a change of it is none of its own
 
@@ -130,6 +134,8 @@ async def _keep(
         return
     changed = {each.key for each in apart.changes}
     kept = [row for key, row in apart.rows.items() if key in changed or not newest]
+    if table == "orders":
+        kept = await _on_first_day(rows, answer, kept)
     for row in kept:
         touched.order(answer.snapshot.account, row.columns["order_id"])
     if kept:
@@ -140,6 +146,23 @@ async def _keep(
         await rows.run("keep_history", {**told, "rows": _listed(kept)})
     if apart.gone:
         await rows.run(f"miss_{table}", {**told, "rows": _listed(apart.gone)})
+
+
+async def _on_first_day(rows: Rows, answer: Answer, found: list[Row]) -> list[Row]:
+    """Give orders with the day on which they were told first."""
+    if not found:
+        return []
+    told = {**answer.told, "order_ids": [row.columns["order_id"] for row in found]}
+    days: dict[str, list[date]] = defaultdict(list)
+    for known in await rows.run("known_orders", told):
+        days[known["order_id"]].append(known["day"])
+    return [_on_day(row, days.get(row.columns["order_id"], [])) for row in found]
+
+
+def _on_day(row: Row, days: list[date]) -> Row:
+    assert row.day is not None, "an order is of a day"
+    day = row.day
+    return row._replace(day=next((known for known in days if abs(known - day) <= WAITING_DAYS_MAX), day))
 
 
 def _readable(table: str, sheet: Sheet, day: date) -> list[Row]:

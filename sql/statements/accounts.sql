@@ -39,6 +39,9 @@ update trading_accounts set last_sync_at = %(finished_at)s, last_sync_status = %
     last_success_at = case when %(success)s then %(finished_at)s else last_success_at end
 where account_id = %(account)s and (last_sync_at is null or last_sync_at <= %(finished_at)s)
 
+-- known_orders: on which days orders of an account with these ids were told first
+select order_id, day from orders where account_id = %(account)s and order_id = any (%(order_ids)s) order by day
+
 -- keep_orders: orders as they were told; one that is known in a newer state stays as it is
 with kept as (
     insert into orders as held (

@@ -115,11 +115,11 @@ where opening_lots.account_id = %(account)s and opening_lots.exchange = told.exc
   and opening_lots.tradingsymbol = told.tradingsymbol and opening_lots.product = told.product
 
 -- told_orders: what some orders of an account are attributed by, and how they are now
-select day, order_id, exchange, tradingsymbol, tags, strategy_id, strategy_reason from orders
+select day, day as order_day, order_id, exchange, tradingsymbol, tags, strategy_id, strategy_reason from orders
 where account_id = %(account)s and order_id = any (%(order_ids)s)
 
 -- all_told_orders: the same of all orders of an account
-select day, order_id, exchange, tradingsymbol, tags, strategy_id, strategy_reason from orders
+select day, day as order_day, order_id, exchange, tradingsymbol, tags, strategy_id, strategy_reason from orders
 where account_id = %(account)s
 
 -- attribute_orders: whose orders are
@@ -129,18 +129,20 @@ where orders.account_id = %(account)s and orders.day = told.day and orders.order
 
 -- told_trades: what some trades of an account are attributed by, and how they are now
 select trades.day, trades.exchange, trades.order_id, trades.trade_id, trades.tradingsymbol, trades.product, trades.fold,
-       trades.strategy_id, trades.strategy_reason, trades.draft_strategy_id, coalesce(known.tags, '{}') as tags
+       trades.strategy_id, trades.strategy_reason, trades.draft_strategy_id, coalesce(known.tags, '{}') as tags,
+       known.day as order_day
 from trades left join lateral (
-    select tags from orders
+    select day, tags from orders
     where orders.account_id = trades.account_id and orders.order_id = trades.order_id and orders.day <= trades.day
     order by orders.day desc limit 1) known on true
 where account_id = %(account)s and order_id = any (%(order_ids)s)
 
 -- all_told_trades: the same of all trades of an account
 select trades.day, trades.exchange, trades.order_id, trades.trade_id, trades.tradingsymbol, trades.product, trades.fold,
-       trades.strategy_id, trades.strategy_reason, trades.draft_strategy_id, coalesce(known.tags, '{}') as tags
+       trades.strategy_id, trades.strategy_reason, trades.draft_strategy_id, coalesce(known.tags, '{}') as tags,
+       known.day as order_day
 from trades left join lateral (
-    select tags from orders
+    select day, tags from orders
     where orders.account_id = trades.account_id and orders.order_id = trades.order_id and orders.day <= trades.day
     order by orders.day desc limit 1) known on true
 where account_id = %(account)s

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from events.accounts import KINDS, Known, Pulled, SnapshotPart
+from events.accounts import KINDS, Known, Pulled, RuleSet, SnapshotPart
 from projectors.accounts import kite
 from projectors.accounts.projector import ACCOUNTS
-from tests.account_log import AccountLog, holding, order, position, positions, trade
+from tests.account_log import DAY, AccountLog, holding, order, position, positions, trade
 from tests.loops import Desk
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
@@ -155,6 +155,36 @@ async def test_the_brokers_clear_their_books_overnight(desk: Desk) -> None:
     (kept,) = await desk.rows("select day, absent_since from orders")
     assert kept == {"day": date(2026, 4, 13), "absent_since": None}
     assert [each["change"] for each in await desk.rows("select change from account_changes")] == ["added"]
+
+
+async def test_an_order_that_waits_for_the_morning_is_one_order(desk: Desk) -> None:
+    log = AccountLog()
+    waiting: dict[str, Any] = {"status": "AMO REQ RECEIVED", "filled_quantity": 0, "exchange_timestamp": None}
+    waiting["exchange_update_timestamp"] = None
+    log.snapshot("main", "orders", [order(order_timestamp=f"{DAY} 20:00:00", **waiting)], "20:05:00")
+    times = dict.fromkeys(("order_timestamp", "exchange_timestamp", "exchange_update_timestamp"), "2026-04-14 09:15:01")
+    log.snapshot("main", "orders", [order(**{**waiting, **times, "status": "OPEN"})], "09:16:00", day="2026-04-14")
+    log.snapshot("main", "orders", [order(**times)], "09:21:00", day="2026-04-14")
+    filled = trade("1", fill_timestamp="2026-04-14 09:15:02")
+    log.snapshot("main", "trades", [filled], "09:21:00", day="2026-04-14")
+    log.decide(RuleSet(rule="hand", strategy="7", kind="order", pattern=f"{DAY} NSE 260413000000001"), 1)
+    log.snapshot("main", "orders", [order("260413000000002", order_timestamp=f"{DAY} 20:00:00")], "20:06:00")  # late
+    await desk.project(ACCOUNTS, log.events)
+    kept = await desk.rows("select day, status, created_at from orders where order_id = '260413000000001'")
+    assert [(each["day"], each["status"]) for each in kept] == [(date(2026, 4, 13), "COMPLETE")]
+    assert kept[0]["created_at"] == datetime(2026, 4, 13, 14, 30, tzinfo=UTC)
+    assert [each["orders_count"] for each in await desk.rows("select orders_count from trading_accounts")] == [2]
+    assert len(await desk.rows("select n from order_history where day = '2026-04-13'")) == 3
+    (fill,) = await desk.rows("select day, strategy_id from trades")
+    assert fill == {"day": date(2026, 4, 14), "strategy_id": "7"}, "a trade takes its order's"
+
+
+async def test_an_id_that_comes_again_after_weeks_is_another_order(desk: Desk) -> None:
+    log = AccountLog()
+    log.snapshot("main", "orders", [order()], "10:00:00")
+    log.snapshot("main", "orders", [order(order_timestamp="2026-05-13 09:15:02")], "10:00:00", day="2026-05-13")
+    await desk.project(ACCOUNTS, log.events)
+    assert [each["day"].month for each in await desk.rows("select day from orders order by day")] == [4, 5]
 
 
 async def test_a_row_that_cannot_be_read_is_kept_aside_and_the_others_count(desk: Desk) -> None:
