@@ -146,7 +146,8 @@ class AccountProjector:
 
 
 def _told(known: Known) -> dict[str, Any]:
-    return {name: getattr(known, name) for name in ("account", "broker", "user", "name", "active")}
+    words = {name: plain(getattr(known, name)) for name in ("account", "broker", "user", "name")}
+    return {**words, "active": known.active}
 
 
 TABLES = (
