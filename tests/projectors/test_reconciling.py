@@ -301,6 +301,8 @@ async def test_what_the_broker_never_told_is_not_compared(desk: Desk) -> None:
     assert await broker.told(desk, settled=False) == []
     broker.log.snapshot("main", "positions", positions([net(10), net(10, **SHARES)]), "10:00:00")
     assert await broker.told(desk, settled=False) == []
+    broker.log.snapshot("main", "positions", positions([]), "10:00:00", NEXT_DAY)  # the shares went to the holdings
+    assert [each[1] for each in await broker.told(desk, settled=False)] == ["MIS"]
 
 
 async def test_a_fill_that_is_told_by_hand_closes_what_expired_and_can_be_taken_back(desk: Desk) -> None:
