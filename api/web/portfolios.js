@@ -44,7 +44,7 @@ export class Portfolios extends EventTarget {
       book.waits = true;
       this.#waiting[isChosen ? "unshift" : "push"]({ account: account.account_id, asked });
     }
-    this.#next();
+    for (let i = 0; i < AT_ONCE; i++) this.#next();
   }
 
   /** Take ticks: {instrument_token, last_price, received_at}. */
