@@ -65,7 +65,8 @@ class Reading:
             found = Decimal("NaN") if isinstance(value, bool) else Decimal(value)
         except (InvalidOperation, TypeError, ValueError):
             found = Decimal("NaN")
-        if not found.is_finite() or found.adjusted() >= digits or exponent(found) < EXPONENT_MIN:
+        most = Decimal(10) ** digits - 1  # also when it is rounded
+        if not found.is_finite() or abs(found) > most or exponent(found) < EXPONENT_MIN:
             raise BadEvent(f"a number below 1e{digits} in `{name}`", repr(value)[:80], REMEDY)
         return found
 

@@ -256,6 +256,7 @@ HUGE = b"1" + b"0" * 30
 ODD_TRADES = (
     *(b'"quantity": 1e400', b'"quantity": 1e-12', b'"quantity": -5', b'"quantity": "NaN"', b'"quantity": ' + HUGE),
     *(b'"average_price": 1e9999999999999999999', b'"average_price": "Infinity"', b'"average_price": 1e12'),
+    b'"average_price": 999999999999.9999999999',
     *(b'"trade_id": "' + b"9" * 5000 + b'"', b'"tradingsymbol": "' + b"A" * 3000 + b'"', b'"product": "a\\u0000b"'),
     *(b'"instrument_token": ' + HUGE, b'"x": 1e999999', b'"x": {"a\\u0000": 1}', b'"transaction_type": "\\u0000"'),
     *(b'"fill_timestamp": "9999-12-31T23:59:59-05:00", "exchange_timestamp": null, "order_timestamp": null',),
