@@ -14,9 +14,11 @@ from api.analytics.wanted import WANTED, Now, Wanted, checked
 from api.performance import Day, EquityPoint, calendar, equity_curve
 from api.tables import Tables
 from runtime.calendar import covered_years, session
+from runtime.errors import BadInput
 
 PAGE_DEFAULT, PAGE_MAX = 1000, 10_000  # forty years of one strategy; 10,000 rows are about 2 MB
 SESSIONS_OF = "NSE"  # days on which nothing was traded count by its calendar; others hardly differ
+CAPITAL_MAX = Decimal(10) ** 15  # rupees: more than all of India's shares are worth; squares of it still fit
 Split = Literal["account", "strategy", "both"]
 
 
@@ -111,7 +113,7 @@ async def show_equity(
     """Give the equity after each session, from the first day of the span, or of the trades, to the last, or today."""
     await checked(tables, wanted)
     days = in_sessions(await read_days(tables, wanted, None), wanted, now.day)
-    return EquityCurve(equity_curve(days, capital), calendar(days), capital)
+    return EquityCurve(equity_curve(days, checked_capital(capital)), calendar(days), capital)
 
 
 async def read_days(tables: Tables, wanted: Wanted, by: Split | None) -> list[DayResult]:
@@ -137,6 +139,13 @@ def in_sessions(results: list[DayResult], wanted: Wanted, today: date) -> list[D
             if day not in found and session(SESSIONS_OF, day) is not None:
                 found[day] = Decimal(0)
     return [Day(day, net) for day, net in sorted(found.items())]
+
+
+def checked_capital(capital: Decimal | None) -> Decimal | None:
+    """Give the capital. Raises BadInput for one that nobody has."""
+    if capital is not None and not (capital.is_finite() and 0 < capital <= CAPITAL_MAX):
+        raise BadInput(f"`capital` above 0, up to {CAPITAL_MAX:f} rupees", str(capital)[:40], "correct it")
+    return capital
 
 
 def _place(row: DayResult) -> tuple[date, str, str]:

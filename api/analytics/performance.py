@@ -10,7 +10,7 @@ from litestar import get
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery
 
-from api.analytics.days import DayResult, in_sessions, read_days
+from api.analytics.days import DayResult, checked_capital, in_sessions, read_days
 from api.analytics.marks import total
 from api.analytics.wanted import WANTED, Now, Wanted, checked, over
 from api.performance import Bin, Daily, Trip, Trips, histogram, of_days, of_trips
@@ -127,7 +127,7 @@ async def show_performance(
         charges=_sum(results, "charges"),
         net=_sum(results, "net"),
         trips=of_trips(Trip(ended, net) for net in nets),
-        days=of_days(in_sessions(results, wanted, now.day), capital, risk_free),
+        days=of_days(in_sessions(results, wanted, now.day), checked_capital(capital), risk_free),
     )
 
 

@@ -248,6 +248,10 @@ async def test_performance_is_of_the_trips_and_days_of_a_period(settings: Settin
         assert (nothing["trades"], nothing["trips"]["count"], nothing["trips"]["win_rate"]) == (0, 0, None)
         for wrong in ({"period": "7"}, {"period": "0d"}, {"period": "9999y"}, {"capital": "-1"}, {"risk_free": "6"}):
             await api.get(path, wrong, status=400)
+        for wrong in ({"capital": "1e999999"}, {"capital": "NaN"}, {"risk_free": "NaN"}):
+            await api.get(path, {**wrong, "period": "all"}, status=400)
+        ends = await read(api, path, {"from": "0001-01-01", "to": "9999-12-31"})  # as far as the calendar goes
+        assert (ends["days"]["net"], ends["days"]["sessions"] > 200) == (days["net"], True)
         await api.get("/analytics/account/nobody/performance", status=404)
         await api.get("/analytics/strategy/nobody/pnl", status=404)
 
