@@ -55,6 +55,9 @@ union
 select day, exchange from trades
 where account_id = %(account)s and order_id = %(order_id)s
   and (%(trade_id)s::text is null or trade_id = %(trade_id)s)
+  -- An order that waited over night is of another day than its trades: it is one order all the same.
+  and (%(trade_id)s::text is not null or %(day)s::date is not null
+       or not exists (select from orders where orders.account_id = %(account)s and orders.order_id = %(order_id)s))
   and (%(day)s::date is null or day = %(day)s) and (%(exchange)s::text is null or exchange = %(exchange)s)
 order by day, exchange
 

@@ -152,13 +152,21 @@ async def test_by_hand_an_order_or_a_trade_goes_to_a_strategy_and_back(settings:
         wanted = {**ids, "strategy_id": "7"}
         for wrong in ({"order_id": "5"}, {"trade_id": "9"}, {"day": "2026-04-14"}, {"account_id": "nobody"}):
             await send(api, "POST", "/api/attributions", {**wanted, **wrong}, status=404)
-        again = [order("1", order_timestamp="2026-04-14 09:20:00")]  # brokers use their numbers again
-        deciding.log.snapshot("main", "orders", again, "10:00:00", "2026-04-14")
+        waited = {"order_timestamp": f"{DAY} 18:00:00"}  # over night: its trade is of the next day
+        deciding.log.snapshot("main", "orders", [order("7", **waited)], "18:01:00")
+        late = trade("8", "7", fill_timestamp="2026-04-14 09:15:02")
+        deciding.log.snapshot("main", "trades", [late], "10:00:00", "2026-04-14")
+        again = [order("1", order_timestamp="2026-04-27 09:20:00")]  # brokers use their numbers again
+        deciding.log.snapshot("main", "orders", again, "10:00:00", "2026-04-27")
         await deciding.project()
+        taken = await send(api, "POST", "/api/attributions", {**wanted, "order_id": "7"})
+        assert taken["name"] == f"hand.main.{DAY}.NSE.7"
+        await deciding.carry_out(api)
+        assert (await attributed(api))["8"] == "7"
         said = await send(api, "POST", "/api/attributions", wanted, status=400)
-        assert f"{DAY} NSE, 2026-04-14 NSE" in said["found"]
-        taken = await send(api, "POST", "/api/attributions", {**wanted, "day": "2026-04-14"})
-        assert taken["name"] == "hand.main.2026-04-14.NSE.1"
+        assert f"{DAY} NSE, 2026-04-27 NSE" in said["found"]
+        taken = await send(api, "POST", "/api/attributions", {**wanted, "day": "2026-04-27"})
+        assert taken["name"] == "hand.main.2026-04-27.NSE.1"
 
 
 async def test_a_split_is_told_and_taken_back(settings: Settings, tmp_path: Path) -> None:
