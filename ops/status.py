@@ -98,7 +98,7 @@ def _accounts(accounts: Sequence[AccountFacts]) -> Iterator[RenderableType]:
     """Lay the accounts out, those that are not well first; nothing where there is none."""
     if not accounts:
         return
-    table = _table("account", "state", "of", "asked", "orders", "trades", "failures")
+    table = _table("account", "state", "of", "all asked", "orders", "trades", "failures")
     for each in sorted(accounts, key=_well)[:ACCOUNTS_MAX]:
         table.add_row(
             each.account_id,

@@ -41,6 +41,15 @@ async def test_a_session_is_opened_and_closed_as_kite_does_it(running: Exchange)
     assert caught.value.code == 403
 
 
+@pytest.mark.parametrize("form", [True, False])
+async def test_a_user_is_named_in_the_query_or_in_a_form(running: Exchange, form: bool) -> None:
+    named = {"api_key": "mine", "user_id": "AB1234"}
+    _, answer = await call(running, "POST", "/sandbox/login", **({"data": named} if form else {"params": named}))
+    client = KiteConnect("mine", root=root(running))
+    found = await asyncio.to_thread(client.generate_session, answer["data"]["request_token"], "sandbox-secret")
+    assert found["user_id"] == "AB1234"
+
+
 async def test_the_login_page_leads_back_with_a_request_token(running: Exchange) -> None:
     page = f"{root(running)}/connect/login?v=3&api_key=sandbox"
     async with aiohttp.ClientSession() as session, session.get(page, allow_redirects=False) as answer:
