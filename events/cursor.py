@@ -39,4 +39,4 @@ def from_word(word: str) -> Position:
 
 
 def _refused(word: str, why: str) -> BadInput:
-    return BadInput("a cursor as Bahi gave it", f"{word[:40]!r} ({why})", "leave it out to begin now")
+    return BadInput("a cursor as Bahi gave it", f"{word[:40]!r} ({why})", "send the last one of an answer, or none")

@@ -18,5 +18,5 @@ def chosen(names: Sequence[str]) -> list[Projection]:
     """Give the projections of these names, all for none. Raises BadInput for a name that is not there."""
     unknown = [name for name in names if name not in PROJECTIONS]
     if unknown:
-        raise BadInput(f"projectors out of {', '.join(PROJECTIONS)}", ", ".join(unknown), "see bahi project --help")
+        raise BadInput(f"projectors out of {', '.join(PROJECTIONS)}", ", ".join(unknown), "correct the name")
     return [PROJECTIONS[name] for name in names or PROJECTIONS]
