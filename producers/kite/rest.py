@@ -4,6 +4,7 @@ Only what may be asked twice goes through here; an order never does.
 """
 
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import TypeVar
 
 import requests
@@ -57,6 +58,8 @@ class Rest:
             url = f"{self._address.api_root}/sandbox/login"
             asked = {"api_key": self._address.api_key, **({"user_id": user} if user else {})}
             answer = requests.post(url, params=asked, timeout=TIMEOUT_SECONDS)
+            if answer.status_code == HTTPStatus.BAD_REQUEST:  # a user that cannot be: no later try helps
+                raise kite_errors.InputException(answer.json()["message"])
             answer.raise_for_status()
             return str(answer.json()["data"]["request_token"])
 

@@ -154,3 +154,8 @@ async def test_an_account_with_an_app_of_its_own_logs_in_with_its_own_secret(mar
     assert Vault(tmp_path).get("accounts/ravi/access_token") is not None
     with pytest.raises(TokenRefused):
         await enter(settings, "kite", account="ravi", typed="none")
+
+
+async def test_a_user_that_the_sandbox_cannot_have_is_refused_for_good(market: Exchange, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="two letters and four digits"):
+        await enter(sandbox(market, tmp_path), "sandbox", account="NOBODY")
