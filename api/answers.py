@@ -77,6 +77,13 @@ def answer_http(request: Asked, error: HTTPException) -> Response[Body]:
     return Response(body, status_code=error.status_code, headers=error.headers)
 
 
+def answer_nest(request: Asked, error: RecursionError) -> Response[Body]:
+    """Answer a body that is nested deeper than can be read; any other recursion is a defect."""
+    if "deserializing" not in str(error):
+        return answer_defect(request, error)
+    return answer_error(request, BadInput("a body as GET /schema describes it", "one nested without end", "mend it"))
+
+
 def answer_defect(request: Asked, error: Exception) -> Response[Body]:
     """Answer what nobody foresaw."""
     _log.error("defect", path=request.scope["path"], exc_info=error)
@@ -91,4 +98,9 @@ def _complaint(each: object) -> str:
 
 
 Handlers = dict[int | type[Exception], Callable[..., Response[Body]]]
-HANDLERS: Handlers = {BahiError: answer_error, HTTPException: answer_http, Exception: answer_defect}
+HANDLERS: Handlers = {
+    BahiError: answer_error,
+    HTTPException: answer_http,
+    RecursionError: answer_nest,
+    Exception: answer_defect,
+}

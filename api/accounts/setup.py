@@ -11,6 +11,7 @@ from litestar.params import FromPath, JSONBody
 
 from api.accounts.sync import is_known
 from api.answers import Asked
+from api.decisions import words
 from api.idempotency import key_of
 from api.requests import Requests
 from api.tables import Tables
@@ -75,12 +76,14 @@ async def add_account(
         raise BadInput(NAME_WANTED, repr(data.account[:80]), "name the account otherwise")
     if data.broker != settings.broker[0]:
         raise BadInput(f"an account of {settings.broker[0]}, the first of BROKER", repr(data.broker[:20]), "set BROKER")
+    # What a table cannot hold would stop the projector for good, because the log keeps it.
+    name, user = words.plain("name", data.name, words.TITLE_CHARACTERS_MAX), _word("user", data.user)
     secrets = {
         what: value for what in ("api_key", "api_secret", "access_token") if (value := _word(what, getattr(data, what)))
     }
     for what, value in secrets.items():
         await asyncio.to_thread(Vault(settings.bahi_data_dir).put, account_secret(data.account, what), value)
-    said = AccountSet(account=data.account, broker=data.broker, user=data.user, name=data.name, key=key_of(request))
+    said = AccountSet(account=data.account, broker=data.broker, user=user, name=name, key=key_of(request))
     taken = await requests.take(said)
     return AccountTaken(taken.n, taken.stream, data.account, list(secrets))
 
@@ -121,6 +124,10 @@ async def bring_token(
 def _word(what: str, value: str) -> str:
     """Give a secret without blanks around it. Raises BadInput for one that cannot be; it is not shown."""
     text = value.strip()
-    if not text.isascii() or any(each.isspace() for each in text):
-        raise BadInput(f"{what} as one word", f"{len(text)} characters, or blanks among them", "paste it once more")
+    if not all("!" <= each <= "~" for each in text):  # what a header can hold
+        raise BadInput(
+            f"{what} as one word",
+            f"{len(text)} characters, not all of them printable, or blanks among them",
+            "paste it once more",
+        )
     return text

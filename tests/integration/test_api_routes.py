@@ -319,3 +319,8 @@ async def test_metrics_and_errors_have_their_form(settings: Settings) -> None:
         ) as answer:
             assert answer.status == 400
             assert (await answer.json())["wanted"] == "POST /api/instruments/subscribe as GET /schema describes it"
+        async with api.client.post(
+            "/api/instruments/subscribe", data=b"[" * 100_000, headers={"content-type": "application/json"}
+        ) as answer:
+            assert answer.status == 400
+            assert (await answer.json())["found"] == "one nested without end"
