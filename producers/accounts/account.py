@@ -62,6 +62,8 @@ def checked(account: Account, settings: Settings, where: str) -> Account:
     """Give the account if it can be pulled. Raises SettingError; `where` says who named it."""
     if not NAME.fullmatch(account.account):
         raise SettingError(f"{NAME_WANTED} in {where}", repr(account.account[:80]), "name the account otherwise")
+    if not (account.user + account.name).isprintable():  # no table holds NUL, and no projector goes on without its row
+        raise SettingError(f"printable characters as user and name in {where}", account.account, "take the others out")
     if account.broker != settings.broker[0]:
         raise SettingError(
             f"accounts of {settings.broker[0]}, the first of BROKER, in {where}",
