@@ -81,6 +81,8 @@ class Calls:
 
     async def get(self, where: Address, token: str, path: str, what: str) -> Answer:
         """Ask for one thing. Raises TokenRefused, CallFailed (try again) and BadInput (never as it stands)."""
+        if not (token.isascii() and token.isprintable()):  # no header can hold it, whatever way it came here
+            raise TokenRefused(f"a token to ask Kite for {what} with", "one with strange characters", "log in again")
         headers = {**HEADERS, "Authorization": f"token {where.api_key}:{token}"}
         async with self._places:
             asked_ns = self._clock.now_ns()

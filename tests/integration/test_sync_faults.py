@@ -113,6 +113,13 @@ async def test_a_refused_token_is_not_shown_again_in_the_same_run(settings: Sett
     assert sum(tries for _, tries in wrong(run).values()) == 1
 
 
+@pytest.mark.parametrize("token", ["two\nlines", "a\x00b", "\u0967\u0968"])
+async def test_a_token_that_no_header_holds_is_a_refused_one(settings: Settings, running: Exchange, token: str) -> None:
+    async with pulling(settings) as puller:
+        run = await puller.pull(ONE, at(running.port), token)
+    assert run.outcome == "refused"
+
+
 async def test_a_broker_that_is_not_there_is_tried_three_times(settings: Settings) -> None:
     async with pulling(settings) as puller:
         run = await puller.pull(ONE, at(free_port()), "token")
