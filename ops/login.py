@@ -7,6 +7,7 @@
 A token never stands in an argument unless the user puts it there: `--token -` and the prompt read it.
 """
 
+import time
 from collections.abc import Callable
 from urllib.parse import parse_qs, urlsplit
 
@@ -16,13 +17,15 @@ from producers.accounts.file import AccountsFile
 from producers.kite.address import SANDBOX, SANDBOX_SECRET, address
 from producers.kite.rest import Rest
 from runtime import layout
-from runtime.errors import BadInput, SettingError
+from runtime.errors import BadInput, SettingError, Unreachable
 from runtime.settings import BROKERS, Settings
 from runtime.vault import Vault, account_secret
+from runtime.waiting import Backoff
 
 Ask = Callable[[str], str]
 """Shows a text that asks for something, and gives what was typed."""
 
+SANDBOX_TRIES = 8  # within some seconds: its limits are counted by the second
 TOKEN_PATTERN_MAX = 512
 """Kite's tokens have 32 characters; a whole page pasted by mistake has more."""
 
@@ -56,7 +59,7 @@ def _fetched(settings: Settings, broker: str, name: str | None, ask: Ask) -> str
     account = _account(settings, broker, name) if name else Account(account=broker, broker=broker, own=True)
     rest = Rest(address_of(account, address(settings, broker), settings.bahi_data_dir))
     if broker == SANDBOX:
-        return rest.log_in(rest.sandbox_request_token(account.user), SANDBOX_SECRET)
+        return _of_sandbox(rest, account.user)
     secret = api_secret_of(account, settings)
     if not secret:
         raise SettingError(
@@ -75,6 +78,18 @@ def _account(settings: Settings, broker: str, name: str) -> Account:
         if account.account == name:
             return account
     return Account(account=name, broker=broker, user=name if broker == SANDBOX else "")
+
+
+def _of_sandbox(rest: Rest, user: str) -> str:
+    """Log in to the sandbox, again where it has too many requests at the moment: the poller takes most of its turns."""
+    backoff = Backoff()
+    while True:
+        try:
+            return rest.log_in(rest.sandbox_request_token(user), SANDBOX_SECRET)
+        except Unreachable:
+            if backoff.tries >= SANDBOX_TRIES:
+                raise
+            time.sleep(backoff.next_seconds())
 
 
 def request_token(typed: str) -> str:

@@ -22,6 +22,7 @@ WHEN_SOMETHING_HAPPENS = {
     "bahi_projector_setbacks_total",
     "bahi_supervisor_restarts_total",
     "bahi_writer_standing",
+    "reconciliation_divergences",  # books that agree have none
 }
 
 
