@@ -7,6 +7,7 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+import structlog
 
 from ops.embedded import place as embedded_place
 from ops.embedded.server import Server
@@ -25,6 +26,13 @@ hypothesis.settings.load_profile("same")
 
 # With TEST_REDIS_CLUSTER=1 all tests but those of one server's own ways run on a cluster of three.
 ON_CLUSTER = os.environ.get("TEST_REDIS_CLUSTER") == "1"
+
+
+@pytest.fixture(autouse=True)
+def plain_log() -> Iterator[None]:
+    """Leave the log to the next test as nobody has set it: many look for words on standard output."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")
