@@ -134,12 +134,15 @@ async def saying(body: bytes, length: int | None = None, context: ssl.SSLContext
     """Answer everything with these bytes, and then say nothing; `length` is what they are said to be."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
-            while True:
-                await reader.readuntil(b"\r\n\r\n")
-                writer.write(HEAD + b"content-length: %d\r\n\r\n" % (len(body) if length is None else length) + body)
-                await writer.drain()
-        writer.close()
+        try:
+            with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+                while True:
+                    await reader.readuntil(b"\r\n\r\n")
+                    said = len(body) if length is None else length
+                    writer.write(HEAD + b"content-length: %d\r\n\r\n" % said + body)
+                    await writer.drain()
+        finally:
+            writer.close()
 
     server = await asyncio.start_server(answer, "127.0.0.1", 0, ssl=context)
     async with server:
@@ -201,11 +204,13 @@ async def test_a_token_follows_no_redirection(settings: Settings) -> None:
     heard: list[bytes] = []
 
     async def lead_away(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
-            heard.append(await reader.readuntil(b"\r\n\r\n"))
-            writer.write(b"HTTP/1.1 302 Found\r\nlocation: /elsewhere\r\ncontent-length: 0\r\n\r\n")
-            heard.append(await reader.readuntil(b"\r\n\r\n"))
-        writer.close()
+        try:
+            with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+                heard.append(await reader.readuntil(b"\r\n\r\n"))
+                writer.write(b"HTTP/1.1 302 Found\r\nlocation: /elsewhere\r\ncontent-length: 0\r\n\r\n")
+                heard.append(await reader.readuntil(b"\r\n\r\n"))
+        finally:
+            writer.close()
 
     server = await asyncio.start_server(lead_away, "127.0.0.1", 0)
     async with server, pulling(settings) as puller:
