@@ -1,12 +1,12 @@
 """Gaps: every loss of feed as a row of `feed_gaps`, opened when it is known and closed when data comes again."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 from events.event import Recorded
 from events.messages import Gap, Lost, unpack
 from projectors.projector import Projection, is_tick_stream
+from runtime.clock import instant
 from sql.store import Rows
 
 NAME = "gaps"
@@ -38,10 +38,10 @@ class GapProjector:
             elif event.type == "feed.gap.v1":
                 gap = unpack(event, Gap)
                 row = self._row(event, gap.from_ns, gap.reason)
-                self._closed.append({**row, "to_time": _instant(gap.to_ns)})
+                self._closed.append({**row, "to_time": instant(gap.to_ns)})
 
     def _row(self, event: Recorded, from_ns: int, reason: str) -> dict[str, Any]:
-        return {**self._shared, "from_time": _instant(from_ns), "reason": reason, "n": event.n}
+        return {**self._shared, "from_time": instant(from_ns), "reason": reason, "n": event.n}
 
     def due(self, waited_seconds: float) -> int | None:
         """Give the last n absorbed: at once where a gap is among it."""
@@ -57,10 +57,6 @@ class GapProjector:
     def committed(self) -> None:
         """Forget what is in the table."""
         self._opened, self._closed = [], []
-
-
-def _instant(ns: int) -> datetime:
-    return datetime.fromtimestamp(ns // 1000 / 1e6, UTC)
 
 
 GAPS = Projection(NAME, is_tick_stream, GapProjector, ("feed_gaps",), rest_seconds=REST_SECONDS)

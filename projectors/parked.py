@@ -5,12 +5,12 @@ projection that parked the event is rebuilt, and it comes back from the log like
 """
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 from events.event import Recorded
 from events.messages import Retry, SetAside, unpack
 from projectors.projector import Projection
+from runtime.clock import instant
 from sql.store import Rows
 
 NAME = "parked"
@@ -40,7 +40,7 @@ class ParkedProjector:
                 self._keep(event, "set_aside", unpack(event, SetAside))
 
     def _keep(self, event: Recorded, decision: str, said: Retry | SetAside) -> None:
-        at = datetime.fromtimestamp(event.at_ns // 1000 / 1e6, UTC)
+        at = instant(event.at_ns)
         request = {"requests_stream": self._stream, "requests_n": event.n, "at": at, "decision": decision}
         about = {"projector": said.projector, "stream": said.stream, "n": said.n}
         self._decided.append({**request, **about, "reason": said.reason, "asked_by": said.by, "key": said.key})

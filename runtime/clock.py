@@ -5,9 +5,15 @@ the hands themselves and nothing sleeps.
 """
 
 import time
+from datetime import UTC, datetime
 from typing import Protocol
 
 NS_PER_SECOND = 1_000_000_000
+
+
+def instant(ns: int) -> datetime:
+    """Give a moment (UTC nanoseconds since 1970) as PostgreSQL keeps it: aware, UTC, in whole microseconds."""
+    return datetime.fromtimestamp(ns // 1000 / 1e6, UTC)
 
 
 class Clock(Protocol):

@@ -3,13 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import msgspec
-
 from projectors.accounts.attribution import Attribution, Rule, Rules, Told, with_drafts
+from projectors.accounts.parameters import text
 from projectors.accounts.touched import Line, Touched
 from sql.store import Rows
 
-_json = msgspec.json.Encoder(decimal_format="number")
 Row = Mapping[str, Any]
 
 
@@ -47,7 +45,7 @@ class Attributing:
 
     async def _refold(self, account: str) -> None:
         for row in await self._rows.run("lines_of_account", {"account": account}):
-            self._touched.line(account, Line(**row))
+            self._touched.line(account, Line.of(row))
 
     async def _told(self, table: str, account: str) -> list[dict[str, Any]]:
         """Give what is to be attributed of an account."""
@@ -65,7 +63,7 @@ class Attributing:
             if found != (row["strategy_id"], row["strategy_reason"]):
                 changed.append({"day": row["day"], "order_id": row["order_id"], **_columns(found)})
         if changed:
-            await self._rows.run("attribute_orders", {"account": account, "rows": _json.encode(changed).decode()})
+            await self._rows.run("attribute_orders", {"account": account, "rows": text(changed)})
 
     async def _trades(self, account: str) -> None:
         changed = []
@@ -78,22 +76,22 @@ class Attributing:
             key = {name: row[name] for name in ("day", "exchange", "order_id", "trade_id")}
             changed.append({**key, **_columns(found), "draft_strategy_id": draft})
             if row["fold"] and (found.strategy, draft) != (row["strategy_id"], row["draft_strategy_id"]):
-                self._touched.line(account, Line(row["exchange"], row["tradingsymbol"], row["product"]))
+                self._touched.line(account, Line.of(row))
         if changed:
-            await self._rows.run("attribute_trades", {"account": account, "rows": _json.encode(changed).decode()})
+            await self._rows.run("attribute_trades", {"account": account, "rows": text(changed)})
 
     async def _openings(self, account: str) -> None:
         """Attribute what was there before the first fill: only a rule about its symbol can say whose it is."""
         changed = []
         for row in await self._rows.run("read_openings", {"account": account}):
-            line = Line(row["exchange"], row["tradingsymbol"], row["product"])
+            line = Line.of(row)
             about = Told(account, row["day"], line.exchange, line.tradingsymbol, "", "", ())
             found = self._applied.attribute(about)
             if found.strategy != row["strategy_id"]:
                 changed.append({**line._asdict(), "strategy_id": found.strategy})
                 self._touched.line(account, line)
         if changed:
-            await self._rows.run("attribute_openings", {"account": account, "rows": _json.encode(changed).decode()})
+            await self._rows.run("attribute_openings", {"account": account, "rows": text(changed)})
 
     def draft_of_opening(self, account: str, row: Row) -> str | None:
         """Give whose an opening lot would be by the drafts."""

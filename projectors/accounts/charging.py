@@ -13,8 +13,6 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any, NamedTuple, cast
 
-import msgspec
-
 from money.charges import (
     COLUMNS,
     Charges,
@@ -36,13 +34,13 @@ from money.charges.segment import Exchange, Segment
 from money.charges.share import shared
 from money.charges.tariff import DP_SEGMENTS
 from money.pnl.entry import exact, natural
+from projectors.accounts.parameters import text
 from projectors.accounts.touched import Touched
 from runtime.errors import BahiError
 from sql.store import Rows
 
 TARIFFS_MAX = 8  # read and kept: a user has one or two brokers
 ZERO = Decimal(0)
-_json = msgspec.json.Encoder(decimal_format="number")
 Row = Mapping[str, Any]
 Multipliers = Mapping[tuple[str, str], Decimal]
 
@@ -84,10 +82,10 @@ async def charge(rows: Rows, touched: Touched) -> None:
             await rows.run("drop_uncharged", about)
             found, errors = day_charges(day, trades, tariffs.get(account), multipliers)
             if found:
-                await rows.run("keep_charges", {**about, "rows": _json.encode(found).decode()})
+                await rows.run("keep_charges", {**about, "rows": text(found)})
             if errors:
                 listed = [{"exchange": exchange, "error": error} for exchange, error in sorted(errors.items())]
-                await rows.run("keep_uncharged", {**about, "rows": _json.encode(listed).decode()})
+                await rows.run("keep_uncharged", {**about, "rows": text(listed)})
 
 
 def day_charges(

@@ -13,9 +13,9 @@ import msgspec
 
 from events.accounts import ActionSet, FillSet, Forwarded, RuleRemoved, RuleSet, StrategySet, TariffSet
 from events.messages import Message
-from projectors.accounts.taking import instant
 from projectors.accounts.touched import Line, Touched
 from runtime.calendar import IST
+from runtime.clock import instant
 from runtime.errors import BadEvent
 from sql.store import Rows
 
@@ -78,7 +78,7 @@ async def _action(rows: Rows, touched: Touched, forwarded: Forwarded, _: int) ->
     await rows.run("remove_action" if said.removed else "set_action", told)
     for symbol in (*before, told):
         for each in await rows.run("lines_of_symbol", symbol):
-            touched.line(each["account_id"], Line(each["exchange"], each["tradingsymbol"], each["product"]))
+            touched.line(each["account_id"], Line.of(each))
 
 
 async def _fill(rows: Rows, touched: Touched, forwarded: Forwarded, n: int) -> None:
@@ -92,7 +92,7 @@ async def _fill(rows: Rows, touched: Touched, forwarded: Forwarded, n: int) -> N
     before = await rows.run("read_correction", told)
     await rows.run("remove_correction" if said.removed else "set_correction", told)
     for each in (*before, told):
-        touched.line(said.account, Line(each["exchange"], each["tradingsymbol"], each["product"]))
+        touched.line(said.account, Line.of(each))
         if each["order_id"]:
             touched.order(said.account, each["order_id"])
 

@@ -17,12 +17,12 @@ from money.pnl.entry import Action, Entry, EntryId, Fill, Opening, exact, of_rat
 from money.pnl.lots import Book, Match
 from projectors.accounts.attributing import Attributing
 from projectors.accounts.attribution import NONE
+from projectors.accounts.parameters import text
 from projectors.accounts.touched import Line, Touched
 from runtime.calendar import IST
 from sql.store import Rows
 
 CHANGED = 2  # `fold` of a trade that was told otherwise since it was folded
-_json = msgspec.json.Encoder(decimal_format="number")
 _state = msgspec.json.Encoder()
 _book = msgspec.json.Decoder(Book)
 Row = Mapping[str, Any]
@@ -66,12 +66,12 @@ class Folding:
         fills = await self._rows.run("new_fills", {"account": account})
         anew = set(self._touched.lines.get(account, ()))
         if any(row["fold"] == CHANGED for row in fills):  # its line may be another one now
-            anew |= {Line(**row) for row in await self._rows.run("lines_of_account", {"account": account})}
+            anew |= {Line.of(row) for row in await self._rows.run("lines_of_account", {"account": account})}
         for row in fills:
             self._touched.day(account, row["day"])
             if (row["exchange"], row["tradingsymbol"]) in self._actions:
-                anew.add(_line(row))
-        kept, late = await self._go_on(account, [row for row in fills if _line(row) not in anew])
+                anew.add(Line.of(row))
+        kept, late = await self._go_on(account, [row for row in fills if Line.of(row) not in anew])
         anew |= late
         await self._make_anew(account, anew, kept)
         await self._keep(account, kept)
@@ -89,7 +89,7 @@ class Folding:
             return {}, set()
         lines = _lines(key.line for key in entries)
         stand = {
-            Key(row["strategy_id"], _line(row), row["draft"]): Kept(_book.decode(row["state"]), row["closed"], [])
+            Key(row["strategy_id"], Line.of(row), row["draft"]): Kept(_book.decode(row["state"]), row["closed"], [])
             for row in await self._rows.run("read_books", {"account": account, "rows": lines})
         }
         late: set[Line] = set()
@@ -112,7 +112,7 @@ class Folding:
         await self._rows.run("drop_closed_lots", wanted)
         entries: dict[Key, list[Entry]] = defaultdict(list)
         for row in await self._rows.run("read_openings", wanted):
-            if _line(row) in lines:
+            if Line.of(row) in lines:
                 for key in self._opening_keys(account, row):
                     entries[key].append(self._opening(row))
         for row in await self._rows.run("line_fills", wanted):
@@ -128,15 +128,15 @@ class Folding:
 
     def _keys(self, row: Row) -> list[Key]:
         """Give the books that a fill belongs to: by the rules, and by the drafts where there are some."""
-        keys = [Key(row["strategy_id"] or NONE, _line(row), draft=False)]
+        keys = [Key(row["strategy_id"] or NONE, Line.of(row), draft=False)]
         if self._attributing.has_drafts:
-            keys.append(Key(row["draft_strategy_id"] or NONE, _line(row), draft=True))
+            keys.append(Key(row["draft_strategy_id"] or NONE, Line.of(row), draft=True))
         return keys
 
     def _opening_keys(self, account: str, row: Row) -> list[Key]:
-        keys = [Key(row["strategy_id"] or NONE, _line(row), draft=False)]
+        keys = [Key(row["strategy_id"] or NONE, Line.of(row), draft=False)]
         if self._attributing.has_drafts:
-            keys.append(Key(self._attributing.draft_of_opening(account, row) or NONE, _line(row), draft=True))
+            keys.append(Key(self._attributing.draft_of_opening(account, row) or NONE, Line.of(row), draft=True))
         return keys
 
     def _multiplier(self, line: Line) -> Decimal:
@@ -144,31 +144,27 @@ class Folding:
 
     def _fill(self, row: Row) -> Fill:
         known = EntryId(row["day"], row["exchange"], row["order_id"], row["trade_id"])
-        numbers = (exact(row["quantity"]), exact(row["price"]), self._multiplier(_line(row)))
+        numbers = (exact(row["quantity"]), exact(row["price"]), self._multiplier(Line.of(row)))
         return Fill(known, row["time"].astimezone(UTC), row["side"], *numbers)
 
     def _opening(self, row: Row) -> Opening:
         """Give a first lot: it was there when its day began."""
         begins = datetime.combine(row["day"], time(), IST).astimezone(UTC)
         known = EntryId(row["day"], row["exchange"], "", "opening")
-        return Opening(known, begins, exact(row["quantity"]), exact(row["price"]), self._multiplier(_line(row)))
+        return Opening(known, begins, exact(row["quantity"]), exact(row["price"]), self._multiplier(Line.of(row)))
 
     async def _keep(self, account: str, kept: Mapping[Key, Kept]) -> None:
         if not kept:
             return
         books = [_book_row(key, each) for key, each in kept.items()]
-        await self._rows.run("keep_books", {"account": account, "rows": _json.encode(books).decode()})
+        await self._rows.run("keep_books", {"account": account, "rows": text(books)})
         closed = [row for key, each in kept.items() for row in _closed_rows(key, each)]
         if closed:
-            await self._rows.run("add_closed_lots", {"account": account, "rows": _json.encode(closed).decode()})
-
-
-def _line(row: Row) -> Line:
-    return Line(row["exchange"], row["tradingsymbol"], row["product"])
+            await self._rows.run("add_closed_lots", {"account": account, "rows": text(closed)})
 
 
 def _lines(lines: Iterable[Line]) -> str:
-    return _json.encode([line._asdict() for line in sorted(set(lines))]).decode()
+    return text([line._asdict() for line in sorted(set(lines))])
 
 
 def _action(row: Row) -> Action:

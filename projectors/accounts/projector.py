@@ -28,10 +28,12 @@ from projectors.accounts.attributing import Attributing
 from projectors.accounts.charging import charge
 from projectors.accounts.folding import Folding
 from projectors.accounts.kite import Unread
+from projectors.accounts.parameters import plain, text
 from projectors.accounts.reconciling import reconcile
-from projectors.accounts.taking import Answer, instant, plain, take, text
+from projectors.accounts.taking import Answer, take
 from projectors.accounts.touched import Touched
 from projectors.projector import Projection
+from runtime.clock import instant
 from runtime.errors import BadEvent
 from sql.store import Rows
 

@@ -19,12 +19,12 @@ import msgspec
 from projectors.accounts.compared import SHARE_EXCHANGES, Divergence, Foreign, Line, Missing
 from projectors.accounts.divergence import divergences
 from projectors.accounts.first_lots import SHARES
+from projectors.accounts.parameters import text
 from projectors.accounts.touched import Touched
 from runtime.calendar import IST
 from sql.store import Rows
 
 SETTLING_MAX = timedelta(minutes=15)  # three pulls at the default interval
-_json = msgspec.json.Encoder(decimal_format="number")
 
 
 class Answered(NamedTuple):
@@ -74,7 +74,7 @@ async def _account(rows: Rows, account: str) -> None:
         moves = await _moves(rows, account, found)
         kept = [_row(each, moved, answers, missing) for each, moved in zip(found, moves, strict=True)]
         observed_at = max(each.answered_at for each in answers.values())
-        await rows.run("keep_divergences", {**about, "rows": _text(kept), "observed_at": observed_at})
+        await rows.run("keep_divergences", {**about, "rows": text(kept), "observed_at": observed_at})
 
 
 async def _moves(rows: Rows, account: str, found: Sequence[Divergence]) -> list[Moves]:
@@ -82,7 +82,7 @@ async def _moves(rows: Rows, account: str, found: Sequence[Divergence]) -> list[
     lines = [{**_line(each), "keys": _keys(each), "exchanges": _exchanges(each)} for each in found]
     moved = {
         (row["exchange"], row["tradingsymbol"], row["product"]): Moves(row["theirs"], row["ours"])
-        for row in await rows.run("moves_of_lines", {"account": account, "rows": _text(lines)})
+        for row in await rows.run("moves_of_lines", {"account": account, "rows": text(lines)})
     }
     return [moved[each.exchange, each.tradingsymbol, each.product] for each in found]
 
@@ -149,7 +149,3 @@ def _keys(each: Divergence) -> list[str]:
     instruments = [f"{exchange}:{each.tradingsymbol}" for exchange in _exchanges(each)]
     positions = [f"{instrument} {each.product}" for instrument in instruments]
     return [*positions, *instruments] if each.product in SHARES else positions
-
-
-def _text(value: object) -> str:
-    return _json.encode(value).decode()

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import msgspec
@@ -12,8 +12,10 @@ from projectors.accounts import first_lots, kite
 from projectors.accounts.bodies import unpacked
 from projectors.accounts.changes import Difference, difference
 from projectors.accounts.kite import Row, Sheet, Unread
+from projectors.accounts.parameters import text
 from projectors.accounts.touched import Line, Touched
 from runtime.calendar import IST
+from runtime.clock import instant
 from runtime.errors import BadEvent
 from sql.store import Rows
 
@@ -25,8 +27,6 @@ NEW_DAY = timedelta(hours=5)
 WAITING_DAYS_MAX = timedelta(days=7)
 STANDING = ("positions", "day_positions", "holdings", "margins")  # tables that hold what stands now, and no more
 UNTOLD = ("day_positions",)  # another view of what `positions` says: a change of it is none of its own
-
-_json = msgspec.json.Encoder(decimal_format="number")
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -181,7 +181,7 @@ async def _learn_multipliers(rows: Rows, touched: Touched, standing: Iterable[Ro
         return
     for each in await rows.run("learn_multipliers", {"rows": text(listed)}):
         for row in await rows.run("lines_of_symbol", each):
-            touched.line(row["account_id"], Line(row["exchange"], row["tradingsymbol"], row["product"]))
+            touched.line(row["account_id"], Line.of(row))
         for row in await rows.run("days_of_symbol", each):
             touched.day(row["account_id"], row["day"])
 
@@ -198,23 +198,8 @@ async def _open_lots(rows: Rows, touched: Touched, answer: Answer, found: Mappin
     await rows.run("open_lots", {**answer.told, "day": answer.book_day, "rows": text(lots)})
     touched.openings.add(account)
     for lot in lots:
-        touched.line(account, Line(lot["exchange"], lot["tradingsymbol"], lot["product"]))
+        touched.line(account, Line.of(lot))
 
 
 def _listed(found: Iterable[Row]) -> str:
     return text([{**row.columns, "day": row.day, "raw": row.raw} for row in found])
-
-
-def text(value: object) -> str:
-    """Give a value as JSON, its numbers with all their digits."""
-    return _json.encode(value).decode()
-
-
-def plain(told: str) -> str:
-    """Give a text as PostgreSQL takes it: without the character 0, also where JSON has escaped it."""
-    return told.replace("\x00", "\ufffd").replace("\\u0000", "\ufffd")
-
-
-def instant(ns: int) -> datetime:
-    """Give a moment as PostgreSQL keeps it: aware, UTC, in whole microseconds."""
-    return datetime.fromtimestamp(ns // 1000 / 1e6, UTC)

@@ -1,7 +1,8 @@
 """What a batch of events has touched, and so has to be derived anew when all of it is in the tables."""
 
+from collections.abc import Mapping
 from datetime import date
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -12,6 +13,11 @@ class Line(NamedTuple):
     exchange: str
     tradingsymbol: str
     product: str
+
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> "Line":
+        """Give the line that a row is of."""
+        return cls(row["exchange"], row["tradingsymbol"], row["product"])
 
 
 class Touched(msgspec.Struct):
