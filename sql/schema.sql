@@ -420,12 +420,15 @@ CREATE TABLE public.closed_lots (
     opened_trade_id text NOT NULL,
     closed_at timestamp with time zone NOT NULL,
     closed_order_id text NOT NULL,
-    closed_trade_id text NOT NULL
+    closed_trade_id text NOT NULL,
+    realised_average numeric
 );
 
 COMMENT ON TABLE public.closed_lots IS 'What closed what, first in first out: a part of a lot, and the fill that closed it. Short lots are negative.';
 
 COMMENT ON COLUMN public.closed_lots.trip IS 'Of the book, from 1: a round trip lasts from flat to flat, or to a flip.';
+
+COMMENT ON COLUMN public.closed_lots.realised_average IS 'By average cost: a closing''s result, shared out by quantity. Null where an older version closed it.';
 
 CREATE TABLE public.multipliers (
     exchange text NOT NULL,
@@ -840,19 +843,29 @@ CREATE VIEW public.daily_pnl_by_strategy AS
     COALESCE(paid.trades, (0)::bigint) AS trades,
     COALESCE(paid.turnover, (0)::numeric) AS turnover,
     COALESCE(won.wins, (0)::bigint) AS wins,
-    COALESCE(won.losses, (0)::bigint) AS losses
+    COALESCE(won.losses, (0)::bigint) AS losses,
+        CASE
+            WHEN (won.realised IS NULL) THEN (0)::numeric
+            ELSE won.realised_average
+        END AS realised_average
    FROM (( SELECT closing.account_id,
             closing.strategy_id,
             closing.day,
             sum(closing.realised) AS realised,
             count(*) FILTER (WHERE (closing.realised > (0)::numeric)) AS wins,
-            count(*) FILTER (WHERE (closing.realised < (0)::numeric)) AS losses
+            count(*) FILTER (WHERE (closing.realised < (0)::numeric)) AS losses,
+                CASE
+                    WHEN bool_and(closing.is_whole) THEN sum(closing.realised_average)
+                    ELSE NULL::numeric
+                END AS realised_average
            FROM ( SELECT closed_lots.account_id,
                     closed_lots.strategy_id,
                     closed_lots.day,
                     closed_lots.closed_order_id,
                     closed_lots.closed_trade_id,
-                    sum(closed_lots.realised) AS realised
+                    sum(closed_lots.realised) AS realised,
+                    (count(closed_lots.realised_average) = count(*)) AS is_whole,
+                    sum(closed_lots.realised_average) AS realised_average
                    FROM public.closed_lots
                   WHERE (NOT closed_lots.draft)
                   GROUP BY closed_lots.account_id, closed_lots.strategy_id, closed_lots.day, closed_lots.exchange, closed_lots.closed_order_id, closed_lots.closed_trade_id) closing
@@ -868,7 +881,7 @@ CREATE VIEW public.daily_pnl_by_strategy AS
              LEFT JOIN public.multipliers USING (exchange, tradingsymbol))
           GROUP BY trades.account_id, COALESCE(trades.strategy_id, 'none'::text), trades.day) paid USING (account_id, strategy_id, day));
 
-COMMENT ON VIEW public.daily_pnl_by_strategy IS 'What each strategy won by closing (first in first out) on each day, what its trades cost, and how many.';
+COMMENT ON VIEW public.daily_pnl_by_strategy IS 'What each strategy won by closing (first in first out, and by average cost) on each day, what its trades cost, and how many.';
 
 CREATE TABLE public.day_positions (
     account_id text CONSTRAINT positions_account_id_not_null NOT NULL,

@@ -25,13 +25,15 @@ Split = Literal["account", "strategy", "both"]
 class DayResult(msgspec.Struct):
     """A day: what was won by what was closed on it, what its trades cost, and how many they were.
 
-    account_id, strategy_id: null where `by` does not tell them apart. net: realised - charges. turnover: rupees.
+    account_id, strategy_id: null where `by` does not tell them apart. realised: first in first out. realised_average:
+    by average cost; null as it is in `Figures`. net: realised - charges. turnover: rupees.
     """
 
     day: date
     account_id: str | None
     strategy_id: str | None
     realised: Decimal
+    realised_average: Decimal | None
     charges: Decimal
     net: Decimal
     trades: int

@@ -1,6 +1,6 @@
 """Profit and loss of a part of the trades: what was won, what is open, what it cost; parts add up to the whole.
 
-Realised first in first out and by average; by average only over all days, because it is kept as one sum for each book.
+Realised first in first out and by average cost, from the same closings.
 """
 
 import asyncio
@@ -22,17 +22,18 @@ Key = tuple[str, str]  # account, strategy
 class Figures(msgspec.Struct):
     """Rupees. account_id, strategy_id: null where all of them are added up; `none` is what belongs to no strategy.
 
-    realised, realised_average: by closing, before charges; the second is null within a span of days. unrealised,
-    market_value: of what is open now, at the prices of now; unpriced: open lines of which nobody told a price, which
-    are left out of these. charges: what the trades cost. net_realised: realised - charges. gross: realised +
-    unrealised; net: gross - charges; both null within a span. cash_flow, opening_value: for all days, else null; then,
-    with nothing unpriced, realised + unrealised = cash_flow + market_value - opening_value.
+    realised, realised_average: by closing, before charges; the second is null within a span of days in which lots were
+    closed by an older version, until `bahi rebuild accounts`. unrealised, market_value: of what is open now, at the
+    prices of now; unpriced: open lines of which nobody told a price, which are left out of these. charges: what the
+    trades cost. net_realised: realised - charges. gross: realised + unrealised; net: gross - charges; both null within
+    a span. cash_flow, opening_value: for all days, else null; then, with nothing unpriced, realised + unrealised =
+    cash_flow + market_value - opening_value.
     """
 
     account_id: str | None
     strategy_id: str | None
     realised: Decimal = ZERO
-    realised_average: Decimal | None = None
+    realised_average: Decimal | None = ZERO
     unrealised: Decimal = ZERO
     unrealised_average: Decimal = ZERO
     market_value: Decimal = ZERO
@@ -68,7 +69,7 @@ class _Book(msgspec.Struct):
     account_id: str
     strategy_id: str
     realised: Decimal
-    realised_average: Decimal | None = None
+    realised_average: Decimal | None
     cash_flow: Decimal | None = None
     opening_value: Decimal | None = None
 
@@ -110,8 +111,8 @@ def added(parts: Iterable[Figures], account_id: str | None, strategy_id: str | N
     for name in ("realised", "unrealised", "unrealised_average", "market_value", "charges", "net_realised", "turnover"):
         setattr(whole, name, total([getattr(part, name) for part in listed]))
     for name in ("realised_average", "gross", "net", "cash_flow", "opening_value"):
-        if all(getattr(part, name) is not None for part in listed):
-            setattr(whole, name, total([getattr(part, name) for part in listed]))
+        told = [getattr(part, name) for part in listed]
+        setattr(whole, name, None if None in told else total(told))
     for name in ("unpriced", "open_lines", "trades"):
         setattr(whole, name, sum(getattr(part, name) for part in listed))
     return whole

@@ -56,12 +56,14 @@ class Lot(msgspec.Struct, frozen=True):
 class Match(msgspec.Struct, frozen=True):
     """A part of a lot and what closed it. quantity and both values have the lot's sign; values in rupees, gross.
 
-    trip: which round trip of the book it belongs to, from 1; one lasts from flat to flat, or to a flip.
+    trip: which round trip of the book it belongs to, from 1; one lasts from flat to flat, or to a flip. average_value:
+    what so much of the book had cost by average, where open_value is what this lot had.
     """
 
     trip: int
     quantity: Decimal
     open_value: Decimal
+    average_value: Decimal
     close_value: Decimal
     opened: EntryId
     opened_at: datetime
@@ -70,9 +72,15 @@ class Match(msgspec.Struct, frozen=True):
 
     @property
     def realised(self) -> Decimal:
-        """Give what was won, before charges."""
+        """Give what was won first in first out, before charges."""
         with localcontext(EXACT):
             return self.close_value - self.open_value
+
+    @property
+    def realised_average(self) -> Decimal:
+        """Give what was won by average cost, before charges."""
+        with localcontext(EXACT):
+            return self.close_value - self.average_value
 
 
 class Statement(msgspec.Struct, frozen=True):
@@ -184,20 +192,25 @@ class Book(msgspec.Struct):
         whole = abs(self.quantity)
         sign = self.quantity.copy_sign(ONE) / self.quantity
         cost = share(self.average_value, closing, whole)
-        self.average_value -= cost
-        self.realised_average += sign * closing * unit - cost
         self.quantity -= sign * closing
-        closed, left = [], closing
+        parts, left = [], closing
         while left:
-            part = take(self.lots, min(left, abs(self.lots[0].quantity)))
-            closed.append(self._match(part, part.quantity * unit, entry))
-            left -= abs(part.quantity)
-        return closed
+            parts.append(take(self.lots, min(left, abs(self.lots[0].quantity))))
+            left -= abs(parts[-1].quantity)
+        return self._matches(parts, cost, unit, entry)
 
-    def _match(self, part: Lot, got: Decimal, entry: Entry) -> Match:
-        """Book a part of a lot as realised."""
-        self.realised_fifo += got - part.value
-        return Match(self.trip, part.quantity, part.value, got, part.opened, part.opened_at, entry.id, entry.time)
+    def _matches(self, parts: list[Lot], cost: Decimal, unit: Decimal, entry: Entry) -> list[Match]:
+        """Book parts of lots as realised. cost: of all of them by average; the last one takes what the others leave."""
+        closed, left = [], sum((abs(part.quantity) for part in parts), ZERO)
+        for part in parts:
+            own, got = share(cost, abs(part.quantity), left), part.quantity * unit
+            cost, left = cost - own, left - abs(part.quantity)
+            self.average_value -= own
+            self.realised_fifo += got - part.value
+            self.realised_average += got - own
+            values = (part.quantity, part.value, own, got)
+            closed.append(Match(self.trip, *values, part.opened, part.opened_at, entry.id, entry.time))
+        return closed
 
     def _adjust(self, action: Action) -> list[Match]:
         """Change the quantities by an action. The value stays, unless not one whole share is left to carry it."""
@@ -205,10 +218,7 @@ class Book(msgspec.Struct):
         quantity = sum((lot.quantity for lot in self.lots), ZERO)
         self.adjusted_quantity += quantity - self.quantity
         self.quantity = quantity
-        if lost:
-            self.realised_average -= self.average_value
-            self.average_value = ZERO
-        return [self._match(lot, ZERO, action) for lot in lost]
+        return self._matches(lost, self.average_value, ZERO, action) if lost else []
 
     def open_value(self, method: Method) -> Decimal:
         """Give what the open quantity cost, in rupees; negative when short."""

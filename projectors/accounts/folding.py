@@ -205,6 +205,7 @@ def _closed_rows(key: Key, kept: Kept) -> list[dict[str, Any]]:
             "open_value": match.open_value,
             "close_value": match.close_value,
             "realised": match.realised,
+            "realised_average": match.realised_average,
             "opened_at": match.opened_at,
             "opened_order_id": match.opened.order_id,
             "opened_trade_id": match.opened.trade_id,

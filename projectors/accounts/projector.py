@@ -170,5 +170,11 @@ TABLES = (
     ),
 )
 ACCOUNTS = Projection(
-    NAME, lambda stream: stream == STREAM, AccountProjector, TABLES, parks=False, read_events=READ_EVENTS_MAX
+    NAME,
+    lambda stream: stream == STREAM,
+    AccountProjector,
+    TABLES,
+    version=2,  # closed_lots.realised_average
+    parks=False,
+    read_events=READ_EVENTS_MAX,
 )

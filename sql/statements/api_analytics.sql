@@ -8,8 +8,9 @@ where draft = %(draft)s
 group by account_id, strategy_id
 order by account_id, strategy_id
 
--- api_realised: what each strategy won in each account by closing within a span of days, first in first out
-select account_id, strategy_id, sum(realised) as realised
+-- api_realised: what each strategy won in each account by closing within a span of days; by average where all lots tell it
+select account_id, strategy_id, sum(realised) as realised,
+       case when count(realised_average) = count(*) then sum(realised_average) end as realised_average
 from closed_lots
 where not draft
   and (%(account)s::text is null or account_id = %(account)s)
@@ -64,12 +65,16 @@ order by day desc, account_id, exchange
 limit %(limit)s
 
 -- api_days: what was won by closing, what trades cost and how many they were, by day, and by account and strategy
-select day, account_id, strategy_id, sum(realised) as realised, sum(charges) as charges,
-       sum(realised) - sum(charges) as net, sum(trades)::bigint as trades, sum(turnover) as turnover
+select day, account_id, strategy_id, sum(realised) as realised,
+       case when count(realised_average) = count(*) then sum(realised_average) end as realised_average,
+       sum(charges) as charges, sum(realised) - sum(charges) as net, sum(trades)::bigint as trades,
+       sum(turnover) as turnover
 from (
     select day, case when %(by_account)s then account_id end as account_id,
            case when %(by_strategy)s then strategy_id end as strategy_id,
-           sum(realised) as realised, 0 as charges, 0 as trades, 0 as turnover
+           sum(realised) as realised,
+           case when count(realised_average) = count(*) then sum(realised_average) end as realised_average,
+           0 as charges, 0 as trades, 0 as turnover
     from closed_lots
     where not draft
       and (%(account)s::text is null or account_id = %(account)s)
@@ -79,7 +84,7 @@ from (
     group by 1, 2, 3
     union all
     select day, case when %(by_account)s then account_id end,
-           case when %(by_strategy)s then coalesce(strategy_id, 'none') end, 0, 0, count(*),
+           case when %(by_strategy)s then coalesce(strategy_id, 'none') end, 0, 0, 0, count(*),
            sum(quantity * price * coalesce(multiplier, 1))
     from trades left join multipliers using (exchange, tradingsymbol)
     where (%(account)s::text is null or account_id = %(account)s)
@@ -89,7 +94,7 @@ from (
       and (%(last)s::date is null or day <= %(last)s)
     group by 1, 2, 3
     union all
-    select day, case when %(by_account)s then account_id end, null, 0, sum(total), 0, 0
+    select day, case when %(by_account)s then account_id end, null, 0, 0, sum(total), 0, 0
     from trade_charges
     where %(strategy)s::text is null and not %(by_strategy)s
       and (%(account)s::text is null or account_id = %(account)s)
@@ -98,7 +103,7 @@ from (
     group by 1, 2, 3
     union all
     select day, case when %(by_account)s then account_id end,
-           case when %(by_strategy)s then coalesce(strategy_id, 'none') end, 0, sum(total), 0, 0
+           case when %(by_strategy)s then coalesce(strategy_id, 'none') end, 0, 0, sum(total), 0, 0
     from trades join trade_charges using (account_id, day, exchange, order_id, trade_id)
     where (%(strategy)s::text is not null or %(by_strategy)s)
       and (%(account)s::text is null or account_id = %(account)s)

@@ -244,13 +244,15 @@ on conflict (account_id, strategy_id, exchange, tradingsymbol, product, draft) d
 -- add_closed_lots: what closed what
 insert into closed_lots (
     account_id, strategy_id, exchange, tradingsymbol, product, draft, place, trip, day, quantity, open_value,
-    close_value, realised, opened_at, opened_order_id, opened_trade_id, closed_at, closed_order_id, closed_trade_id)
+    close_value, realised, realised_average, opened_at, opened_order_id, opened_trade_id, closed_at, closed_order_id,
+    closed_trade_id)
 select %(account)s, strategy_id, exchange, tradingsymbol, product, draft, place, trip, day, quantity, open_value,
-       close_value, realised, opened_at, opened_order_id, opened_trade_id, closed_at, closed_order_id, closed_trade_id
+       close_value, realised, realised_average, opened_at, opened_order_id, opened_trade_id, closed_at, closed_order_id,
+       closed_trade_id
 from jsonb_to_recordset(%(rows)s::jsonb) as told (
     strategy_id text, exchange text, tradingsymbol text, product text, draft boolean, place integer, trip integer,
-    day date, quantity numeric, open_value numeric, close_value numeric, realised numeric, opened_at timestamptz,
-    opened_order_id text, opened_trade_id text, closed_at timestamptz, closed_order_id text, closed_trade_id text)
+    day date, quantity numeric, open_value numeric, close_value numeric, realised numeric, realised_average numeric,
+    opened_at timestamptz, opened_order_id text, opened_trade_id text, closed_at timestamptz, closed_order_id text, closed_trade_id text)
 
 -- own_positions: whose each position is, where all of it is one strategy's
 update positions set strategy_id = nullif(own.strategy_id, 'none')

@@ -113,24 +113,34 @@ async def test_the_strategies_with_none_add_up_to_the_account_and_this_to_its_fi
 
 
 async def test_within_a_span_the_parts_add_up_too(settings: Settings, tmp_path: Path) -> None:
-    await project(settings, tmp_path, two_days())
+    log = two_days()
+    sbin: Json = {"tradingsymbol": "SBIN", "instrument_token": 779521}
+    over_night = [
+        fill(7, "BUY", 10, 50, "7", **sbin),
+        fill(8, "BUY", 10, 60, "7", **sbin, fill_timestamp=f"{NEXT_DAY} 10:31:00"),
+        fill(9, "SELL", 5, 70, "7", **sbin, fill_timestamp=f"{NEXT_DAY} 10:32:00"),
+    ]
+    log.snapshot("main", "trades", over_night, "15:01:00", NEXT_DAY)
+    deciding = await project(settings, tmp_path, log)
     async with serving(settings) as api:
         whole = (await read(api, "/analytics/account/main/pnl"))["total"]
         first, second = [
             (await read(api, "/analytics/account/main/pnl", {"from": day, "to": day}))["total"]
             for day in (DAY, NEXT_DAY)
         ]
-        assert first["realised"] + second["realised"] == whole["realised"]
+        for field in ("realised", "realised_average"):
+            assert first[field] + second[field] == whole[field], field
+        assert whole["realised"] - whole["realised_average"] == 5 * (55 - 50)
         assert first["charges"] + second["charges"] == whole["charges"]
-        assert second["realised"] == 4 * (110 - Decimal("101.35"))
-        assert (first["net"], first["realised_average"], first["cash_flow"]) == (None, None, None)
+        assert second["realised"] == 4 * (110 - Decimal("101.35")) + 5 * (70 - 50)
+        assert (first["net"], first["cash_flow"]) == (None, None)
         days = (await read(api, "/api/analytics/daily-pnl", {"account_id": "main"}))["days"]
-        assert [(each["day"], each["realised"]) for each in days] == [
-            (DAY, first["realised"]),
-            (NEXT_DAY, second["realised"]),
+        assert [(each["day"], each["realised"], each["realised_average"]) for each in days] == [
+            (DAY, first["realised"], first["realised_average"]),
+            (NEXT_DAY, second["realised"], second["realised_average"]),
         ]
         split = (await read(api, "/api/analytics/daily-pnl", {"account_id": "main", "by": "strategy"}))["days"]
-        for field in ("realised", "charges", "net", "trades", "turnover"):
+        for field in ("realised", "realised_average", "charges", "net", "trades", "turnover"):
             sums: dict[str, Decimal] = defaultdict(Decimal)
             for each in split:
                 sums[each["day"]] += each[field]
@@ -145,7 +155,14 @@ async def test_within_a_span_the_parts_add_up_too(settings: Settings, tmp_path: 
             pages += page["days"]
             cursor = page["next"] or ""
         assert pages == (await read(api, "/api/analytics/daily-pnl", {"by": "both"}))["days"]
-        assert len(pages) == 2 * (3 + 1)
+        assert len(pages) == 2 * (3 + 1) + 1
+        older = "update closed_lots set realised_average = null where account_id = 'main' and tradingsymbol = 'SBIN'"
+        await deciding.desk.rows(older)
+        days = (await read(api, "/api/analytics/daily-pnl", {"account_id": "main"}))["days"]
+        assert [each["realised_average"] for each in days] == [first["realised_average"], None]
+        span = await read(api, "/analytics/account/main/pnl", {"from": NEXT_DAY, "to": NEXT_DAY})
+        assert (span["total"]["realised"], span["total"]["realised_average"]) == (second["realised"], None)
+        assert [each["realised_average"] is None for each in span["strategies"]] == [False, True]
 
 
 async def test_what_is_open_is_valued_by_the_newer_price(settings: Settings, tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from tests.account_log import DAY, AccountLog, at_ns, holding, order, position, 
 from tests.loops import Desk
 
 NEXT_DAY = "2026-04-14"
+BOOK = ("account_id", "strategy_id", "exchange", "tradingsymbol", "product", "draft")
 DERIVED = (
     *("books", "closed_lots", "trade_charges", "opening_lots", "orders", "trades", "positions"),
     *("corrections", "missing_fills", "divergences"),
@@ -67,9 +68,12 @@ async def test_fills_of_a_day_become_lots_and_what_was_won(desk: Desk) -> None:
     assert (book["fifo_price"], book["average_price"], book["realised_average"]) == (102, 101, 60)
     (now,) = await desk.rows("select * from strategy_positions")
     assert (now["market_value"], now["unrealised_fifo"], now["unrealised_average"]) == (520, 10, 15)
-    closed = await desk.rows("select quantity, realised, closed_trade_id from closed_lots order by place")
-    assert [tuple(each.values()) for each in closed] == [(10, 50, "3"), (5, 15, "3")]
+    closed = await desk.rows(
+        "select quantity, realised, realised_average, closed_trade_id from closed_lots order by place"
+    )
+    assert [tuple(each.values()) for each in closed] == [(10, 50, 40, "3"), (5, 15, 20, "3")]
     (day,) = await desk.rows("select * from daily_pnl_by_strategy")
+    assert day["realised_average"] == book["realised_average"]
     (performance,) = await desk.rows("select * from account_performance_daily")
     (costs,) = await desk.rows("select sum(total) as total, sum(transaction_tax) as tax from trade_charges")
     assert (day["realised"], day["charges"], day["net"]) == (65, costs["total"], 65 - costs["total"])
@@ -486,7 +490,9 @@ def check(found: dict[str, list[dict[str, Any]]], fills: list[dict[str, Any]]) -
         for method in ("fifo", "average"):
             held = sum(row[f"realised_{method}"] - row[f"{method}_value"] for row in own)
             assert held == cash[product], method
-    realised = sum(row["realised"] for row in found["closed_lots"] if not row["draft"])
-    assert realised == sum(row["realised_fifo"] for row in found["books"] if not row["draft"])
+    for book in found["books"]:
+        lots = [row for row in found["closed_lots"] if all(row[name] == book[name] for name in BOOK)]
+        assert sum(row["realised"] for row in lots) == book["realised_fifo"]
+        assert sum(row["realised_average"] for row in lots) == book["realised_average"]
     assert len(found["trade_charges"]) == len(fills)
     assert all(row["fold"] == 1 for row in found["trades"])

@@ -41,6 +41,7 @@ def amounts(closed: list[Match]) -> list[list[int]]:
 def test_the_first_bought_is_the_first_sold() -> None:
     book, closed = folded(bought("10", "100", 0), bought("10", "110", 1), sold("15", "120", 2))
     assert amounts(closed) == [[10, 1000, 1200], [5, 550, 600]]
+    assert whole(*(match.realised_average for match in closed)) == [150, 75]  # 15 of 20 that cost 2,100
     assert (book.realised_fifo, book.realised_average) == (Decimal(250), Decimal(225))
     assert (book.open_value("fifo"), book.open_value("average")) == (Decimal(550), Decimal(525))
     assert (book.average_price("fifo"), book.average_price("average")) == (Decimal(110), Decimal(105))
@@ -263,8 +264,20 @@ def test_the_sums_are_those_of_the_entries(entries: list[Entry]) -> None:
     assert book.quantity == moved + book.adjusted_quantity == sum((lot.quantity for lot in book.lots), ZERO)
     assert book.quantity == book.opening_quantity + book.bought_quantity - book.sold_quantity + book.adjusted_quantity
     assert book.realised_fifo == sum((match.realised for match in closed), ZERO)
+    assert book.realised_average == sum((match.realised_average for match in closed), ZERO)
     assert all(lot.quantity * book.quantity > 0 for lot in book.lots), "all of one sign, none empty"
     assert [lot.opened_at for lot in book.lots] == sorted(lot.opened_at for lot in book.lots)
+
+
+@given(histories(), st.data())
+def test_what_was_realised_until_any_day_is_the_sum_of_its_closings(entries: list[Entry], data: st.DataObject) -> None:
+    """By both methods, also behind flips and splits and over nights: of any first part of the history."""
+    _, closed = fold(entries)
+    day = data.draw(st.sampled_from([entry.time for entry in entries] or [at(0)]))
+    book, _ = fold([entry for entry in entries if entry.time <= day])
+    until = [match for match in closed if match.closed_at <= day]
+    assert book.realised_fifo == sum((match.realised for match in until), ZERO)
+    assert book.realised_average == sum((match.realised_average for match in until), ZERO)
 
 
 @given(histories(), st.integers(0, 14))
