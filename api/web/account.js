@@ -1,6 +1,8 @@
 // One account in full: a tab for each thing that its broker tells of it. What is seen is asked for again when the broker
 // was asked again.
 
+import { Corrections } from "./corrections.js";
+import { Divergences } from "./divergences.js";
 import { ask } from "./door.js";
 import * as format from "./format.js";
 import { Funds } from "./funds.js";
@@ -14,7 +16,7 @@ import { Orders, Trades } from "./trading.js";
 
 const $ = (id) => document.getElementById(id);
 
-/** Events: "close", "follow" (detail: tokens to subscribe at the broker). */
+/** Events: "close", "act" (detail: a corporate action that a divergence suggests). */
 export class Account extends EventTarget {
   #portfolios;
   #pulls;
@@ -22,6 +24,7 @@ export class Account extends EventTarget {
   #tab = "positions";
   #account = null;
   #shown = "";
+  #counted = "";
   #asked = 0;
 
   constructor(portfolios, pulls) {
@@ -34,8 +37,17 @@ export class Account extends EventTarget {
       trades: new Trades(),
       results: new AccountResults(),
       funds: new Funds(),
+      divergences: new Divergences(),
+      fills: new Corrections(),
       runs: new Runs(),
     };
+    const { divergences, fills } = this.#tabs;
+    divergences.addEventListener("tell", (event) => {
+      this.#choose("fills");
+      fills.fill(event.detail);
+    });
+    divergences.addEventListener("act", (event) => this.dispatchEvent(new CustomEvent("act", { detail: event.detail })));
+    fills.addEventListener("decided", () => this.again());
     for (const tab of $("account-parts").children) tab.addEventListener("click", () => this.#choose(tab.value));
     $("account-parts").addEventListener("keydown", (event) => this.#step(event));
     $("account-close").addEventListener("click", () => this.dispatchEvent(new Event("close")));
@@ -60,12 +72,23 @@ export class Account extends EventTarget {
     $("account").hidden = false;
     if (isOther) {
       this.#shown = "";
+      this.#counted = "";
       $("token").value = "";
       for (const tab of Object.values(this.#tabs)) tab.clear();
     }
     this.#head();
     this.#total();
     this.#refresh();
+    this.#count();
+  }
+
+  /** Ask again for what is seen: something was decided about its books. */
+  again() {
+    this.#shown = "";
+    this.#counted = "";
+    if (!this.#account) return;
+    this.#refresh();
+    this.#count();
   }
 
   hide() {
@@ -127,6 +150,26 @@ export class Account extends EventTarget {
     const total = this.#portfolios.total(this.#account.account_id);
     put($("account-pnl"), total ? format.brief(total.day) : "–", format.tone(total?.day ?? 0));
     put($("account-pnl-of"), "day P&L");
+  }
+
+  /** Say on its tab how much does not agree, whatever tab is seen. */
+  async #count() {
+    const { account_id: account } = this.#account;
+    const news = `${account} ${this.#tabs.divergences.news(this.#account)}`;
+    if (news === this.#counted) return;
+    this.#counted = news;
+    const badge = $("divergences-count");
+    try {
+      const { counts } = await ask(`/accounts/${encodeURIComponent(account)}/reconciliation?limit=1`);
+      if (news !== this.#counted) return;
+      const count = Object.values(counts).reduce((sum, each) => sum + each, 0);
+      badge.hidden = !count;
+      put(badge, count ? ` ${format.count(count)}` : "");
+    } catch {
+      if (news !== this.#counted) return;
+      this.#counted = ""; // the next look at the account asks again
+      badge.hidden = true;
+    }
   }
 
   /** Ask for what the tab shows, where the broker has answered since. */

@@ -1,6 +1,7 @@
 // The page: who is in sees the desk, who is not the login. Everything that moves is wired together here.
 
 import { Account } from "./account.js";
+import { Actions } from "./actions.js";
 import { Changes } from "./changes.js";
 import { Detail } from "./detail.js";
 import { ask, doors, isOpen, logIn, logOut, takeCode } from "./door.js";
@@ -31,6 +32,7 @@ const portfolios = new Portfolios();
 const pulls = new Pulls();
 const roster = new Roster(portfolios, pulls);
 const account = new Account(portfolios, pulls);
+const actions = new Actions();
 const changes = new Changes();
 const strategies = new Strategies();
 const strategy = new Strategy();
@@ -165,6 +167,7 @@ portfolios.addEventListener("listed", want);
 views.addEventListener("shown", (event) => {
   showAccount(event.detail.chosen);
   const { name, chosen } = event.detail;
+  if (name === "accounts") actions.look();
   if (name === "accounts" || name === "strategies") roster.start();
   else roster.stop();
   if (name === "changes") changes.start();
@@ -197,6 +200,8 @@ roster.addEventListener("chosen", (event) => {
   views.go("accounts", event.detail);
   if (!wide.matches) $("account").scrollIntoView({ block: "start" });
 });
+account.addEventListener("act", (event) => actions.fill(event.detail));
+actions.addEventListener("decided", () => account.again());
 account.addEventListener("close", () => {
   accountClosed = true;
   views.go("accounts");

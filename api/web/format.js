@@ -1,39 +1,38 @@
 // How numbers and times are written: Indian digits, Indian time.
 
-const prices = new Map();
-const whole = new Intl.NumberFormat("en-IN", { maximumFractionDigits: 0 });
-const short = new Intl.NumberFormat("en-IN", { notation: "compact", maximumFractionDigits: 2 });
-const signed = new Intl.NumberFormat("en-IN", { minimumFractionDigits: 2, maximumFractionDigits: 2, signDisplay: "exceptZero" });
-const crores = new Intl.NumberFormat("en-IN", { notation: "compact", maximumFractionDigits: 2, signDisplay: "exceptZero" });
-const exacts = new Intl.NumberFormat("en-IN", { minimumFractionDigits: 2, maximumFractionDigits: 4 });
-const quantities = new Intl.NumberFormat("en-IN", { maximumFractionDigits: 8 });
+// Answers have all their digits, 12.50000000 for twelve and a half rupees. What is seen of them is decided here alone.
+const NOTHING = "–";
+
+/** A writer of numbers with so many decimals; text that is a number is one, no number is a dash, and nothing is -0. */
+function figure(least, most, more = {}) {
+  const writer = new Intl.NumberFormat("en-IN", { minimumFractionDigits: least, maximumFractionDigits: most, signDisplay: "negative", ...more });
+  return (value) => (value === null || value === undefined || value === "" || Number.isNaN(Number(value)) ? NOTHING : writer.format(value));
+}
+
+const twoDecimals = figure(2, 2);
+const fourDecimals = figure(4, 4);
+const signed = figure(2, 2, { signDisplay: "exceptZero" });
+const crores = figure(0, 2, { notation: "compact", signDisplay: "exceptZero" });
 const clock = new Intl.DateTimeFormat("en-GB", { timeZone: "Asia/Kolkata", hour: "2-digit", minute: "2-digit", second: "2-digit" });
 const minute = new Intl.DateTimeFormat("en-GB", { timeZone: "Asia/Kolkata", hour: "2-digit", minute: "2-digit" });
 const isoDays = new Intl.DateTimeFormat("en-CA", { timeZone: "Asia/Kolkata" });
 const day = new Intl.DateTimeFormat("en-GB", { timeZone: "Asia/Kolkata", day: "numeric", month: "short" });
 
 /** A price with the decimals of its tick size: 2, or 4 for currencies. */
-export function price(value, tickSize = 0.05) {
-  if (value === null || value === undefined) return "–";
-  const digits = tickSize > 0 && tickSize < 0.01 ? 4 : 2;
-  if (!prices.has(digits)) {
-    prices.set(digits, new Intl.NumberFormat("en-IN", { minimumFractionDigits: digits, maximumFractionDigits: digits }));
-  }
-  return prices.get(digits).format(value);
-}
-
+export const price = (value, tickSize = 0.05) => (tickSize > 0 && tickSize < 0.01 ? fourDecimals : twoDecimals)(value);
 /** Rupees won or lost, with their sign. */
-export const money = (value) => (value === null || value === undefined ? "–" : signed.format(value));
+export const money = signed;
 /** The same where there is little room: from a crore on with two decimals of it. */
-export const brief = (value) => (Math.abs(value ?? 0) >= 1e7 ? crores.format(value) : money(value));
-export const quantity = (value) => (value === null || value === undefined ? "–" : quantities.format(value));
-/** A price with the decimals that it has, 2 at least. */
-export const exact = (value) => (value === null || value === undefined ? "–" : exacts.format(value));
+export const brief = (value) => (Math.abs(value ?? 0) >= 1e7 ? crores : signed)(value);
+/** A number of shares or contracts, without zeros behind it. */
+export const quantity = figure(0, 8);
+/** A price with the decimals that it has, 2 at least and 4 at most. */
+export const exact = figure(2, 4);
+export const count = figure(0, 0);
+export const compact = figure(0, 2, { notation: "compact" });
 /** The day in India, as 2026-04-13. */
 export const isoDay = (value) => isoDays.format(value);
 
-export const count = (value) => (value === null || value === undefined ? "–" : whole.format(value));
-export const compact = (value) => (value === null || value === undefined ? "–" : short.format(value));
 export const percent = (value) => (value === null || value === undefined ? "" : `${value > 0 ? "+" : ""}${value.toFixed(2)}%`);
 export const time = (date) => clock.format(date);
 export const hourMinute = (date) => minute.format(date);

@@ -5,7 +5,6 @@ import { put } from "./rows.js";
 
 const $ = (id) => document.getElementById(id);
 const words = (name) => name.replaceAll("_", " ");
-const amount = (value) => (typeof value === "number" ? format.price(value) : String(value));
 
 export class Funds {
   news(account) {
@@ -40,7 +39,7 @@ function segment({ segment, net, available, utilised, enabled }) {
     const list = format.make("dl", "facts");
     for (const [name, value] of Object.entries(amounts).filter(([, value]) => value)) {
       const pair = format.make("div");
-      pair.append(format.make("dt", "", words(name)), format.make("dd", "", amount(value)));
+      pair.append(format.make("dt", "", words(name)), format.make("dd", "", Number.isNaN(Number(value)) ? value : format.price(value)));
       list.append(pair);
     }
     if (list.children.length) part.append(format.make("h4", "", title), list);

@@ -1,6 +1,7 @@
 // The strategies: which there are, and what each has won, in all accounts or in one. What belongs to none is one of them,
 // so that the parts add up to the whole.
 
+import { decide, say } from "./decisions.js";
 import { ask } from "./door.js";
 import * as format from "./format.js";
 import { nameStrategies } from "./rules.js";
@@ -42,6 +43,10 @@ export class Strategies extends EventTarget {
     $("strategy-rows").addEventListener("keydown", (event) => event.key === "Enter" && pick(event));
     $("strategy-search").addEventListener("input", () => this.#show());
     $("strategy-account").addEventListener("change", () => this.look());
+    $("strategy-form").addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.#add();
+    });
   }
 
   start() {
@@ -94,6 +99,21 @@ export class Strategies extends EventTarget {
     return [...this.#known, none].map((each) => ({ ...each, all: of(whole, each.strategy_id), today: of(today, each.strategy_id) }));
   }
 
+  /** Describe a strategy that is not listed yet; one that is, is described where it is shown. */
+  #add() {
+    const [id, name, description] = ["strategy-id", "strategy-name", "strategy-description"].map((each) => $(each).value.trim());
+    if (this.#known.some((each) => each.strategy_id === id && each.described)) {
+      put($("strategy-said"), `${id} is there already: choose it, and describe it under About.`, "said warn");
+      return;
+    }
+    const sending = decide("/api/strategies", { body: { strategy_id: id, name, description, active: true } });
+    say($("strategy-said"), sending, async () => {
+      $("strategy-form").reset();
+      await this.look();
+      this.dispatchEvent(new CustomEvent("chosen", { detail: id }));
+    });
+  }
+
   #show() {
     const words = $("strategy-search").value.trim().toUpperCase().split(/\s+/).filter(Boolean);
     const text = (each) => `${each.strategy_id} ${each.name} ${each.description} ${each.accounts.join(" ")}`.toUpperCase();
@@ -127,7 +147,7 @@ export class Strategies extends EventTarget {
     put(cells[6], format.count(whole.total.open_lines));
     const { uncharged, total } = whole;
     const missing = uncharged.length ? `Charges are missing on ${uncharged.length} days: ${uncharged[0].error}` : "";
-    const unpriced = total.unpriced ? `${total.unpriced} open lines have no price and are left out of unrealised and net.` : "";
+    const unpriced = total.unpriced ? `${total.unpriced} open ${total.unpriced === 1 ? "line has no price and is" : "lines have no price and are"} left out of unrealised and net.` : "";
     put($("strategy-told"), [missing, unpriced].filter(Boolean).join(" "));
   }
 

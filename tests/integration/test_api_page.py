@@ -8,15 +8,16 @@ import re
 from functools import cache
 from html.parser import HTMLParser
 from importlib.resources import files
+from pathlib import Path
 
 import aiohttp
 import msgspec
 import pytest
 
-from api.accounts import changes, difference, roster, runs, setup, shown, sync
+from api.accounts import changes, difference, reconciliation, roster, runs, setup, shown, sync
 from api.analytics import days, figures, marks, performance, pnl, preview, trades
 from api.app import create_app
-from api.decisions import rules, strategies, taken
+from api.decisions import actions, corrections, rules, strategies, taken
 from api.decisions.by_hand import Attributed
 from api.latest import LatestPage, Watched
 from api.performance import Daily, EquityPoint, Trips
@@ -28,6 +29,7 @@ pytestmark = pytest.mark.anyio
 WEB = files("api").joinpath("web")
 SCRIPTS = {each.name: each.read_text() for each in WEB.iterdir() if each.name.endswith(".js")}
 SHELL = WEB.joinpath("index.html").read_text()
+DOCS = Path("docs/reconciliation.md").read_text()
 IMPORT = re.compile(
     r'^import \{([^}]*)\} from "\./([a-z_]+\.js)";$|^import \* as (\w+) from "\./([a-z_]+\.js)";$', re.MULTILINE
 )
@@ -36,6 +38,12 @@ FORBIDDEN = (
     "innerHTML",
     "outerHTML",
     "insertAdjacentHTML",
+    "HTMLUnsafe",
+    "setHTML",
+    "createContextualFragment",
+    "DOMParser",
+    "srcdoc",
+    "javascript:",
     "document.write",
     "eval(",
     "new Function",
@@ -80,6 +88,14 @@ RELIED_ON: dict[type[msgspec.Struct], str] = {
     rules.RuleShown: "rule_id strategy_id kind pattern account_id priority valid_from valid_to draft",
     rules.WantedRule: "rule_id strategy_id kind pattern account_id priority valid_from valid_to draft",
     taken.Decided: "request stream",
+    reconciliation.ReconciliationPage: "divergences counts",
+    reconciliation.Divergence: "exchange tradingsymbol product type ours theirs settling evidence observed_at",
+    corrections.Correction: (
+        "fill_id exchange tradingsymbol product side quantity price time order_id strategy_id reason"
+    ),
+    corrections.CorrectionPage: "corrections next",
+    actions.CorporateAction: "action_id kind exchange tradingsymbol day ratio_old ratio_new",
+    actions.CorporateActionPage: "actions next",
     Attributed: "account_id day exchange order_id trade_id strategy_id",
     pnl.Pnl: "total strategies open uncharged",
     figures.Figures: "strategy_id realised unrealised charges net open_lines unpriced trades",
@@ -189,6 +205,31 @@ def test_every_import_is_exported_and_every_script_is_used() -> None:
             for each in filter(None, wanted):
                 assert each in exported, f"{name} wants {each} of {source or whole}"
     assert used == set(SCRIPTS), "a script that nobody imports"
+
+
+def test_numbers_are_written_in_one_place() -> None:
+    for name, text in SCRIPTS.items():
+        if name != "format.js":
+            assert "NumberFormat" not in text, f"{name} writes numbers by itself; ask format.js"
+            assert "toLocale" not in text, name
+
+
+def test_the_page_has_a_word_and_an_advice_for_every_type_of_divergence() -> None:
+    told = re.search(r"const TYPES = \{(.*?)\n\};", SCRIPTS["divergences.js"], re.DOTALL)
+    assert told is not None
+    known = re.findall(r"^\| `([a-z_]+)` \|", DOCS, re.MULTILINE)
+    assert len(known) > 8
+    assert re.findall(r"^  ([a-z_]+): \[", told[1], re.MULTILINE) == known
+
+
+def test_a_form_names_every_field_that_its_script_sends() -> None:
+    names = {value for tag, name, value in shell().attributes if name == "name" and tag in ("input", "select")}
+    for script in ("corrections.js", "actions.js"):
+        for listed in re.findall(r'\[((?:"[a-z_]+"(?:, )?)+)\]', SCRIPTS[script]):
+            asked = re.findall(r'"([a-z_]+)"', listed)
+            assert set(asked) <= names, f"{script}: {set(asked) - names}"
+        for asked_one in re.findall(r'(?:field|value)\("([a-z_]+)"\)', SCRIPTS[script]):
+            assert asked_one in names, f"{script}: {asked_one}"
 
 
 async def test_every_path_that_a_script_asks_for_is_a_route(settings: Settings) -> None:
