@@ -78,7 +78,11 @@ class Pulled(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SyncRun(Message, frozen=True, tag="account.sync.v1"):
-    """The end of one run over one account. asked: the requests (stream, n) that it answers."""
+    """The end of one run over one account. asked: the requests (stream, n) that it answers.
+
+    charges: what came of what the broker says of charges; absent where nothing was asked of it. The outcome does not
+    speak of it.
+    """
 
     account: str
     broker: str
@@ -90,6 +94,23 @@ class SyncRun(Message, frozen=True, tag="account.sync.v1"):
     kinds: dict[str, Pulled]
     error: str = ""
     asked: list[tuple[str, int]] = []
+    charges: Pulled | msgspec.UnsetType = msgspec.UNSET
+
+
+class ChargesTold(Message, frozen=True, tag="account.charges.v1"):
+    """What the broker says that some executed orders of the day cost, and which ones it was asked about.
+
+    The answer names no order: its rows are in the order of what was asked. asked, body: the bodies of the request and
+    of its answer as they were, zstd-compressed. asked_ns, answered_ns: when they left and were whole.
+    """
+
+    account: str
+    broker: str
+    run: str
+    asked_ns: int
+    answered_ns: int
+    asked: bytes
+    body: bytes
 
 
 class Forwarded(Message, frozen=True, tag="account.forwarded.v1"):

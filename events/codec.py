@@ -46,6 +46,7 @@ KNOWN_TYPES = frozenset(
         "account.part.v1",
         "account.snapshot.v1",
         "account.sync.v1",
+        "account.charges.v1",
         "account.forwarded.v1",
         "request.pull.v1",
         "request.updated.v1",

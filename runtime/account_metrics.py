@@ -22,8 +22,8 @@ TRADE_SYNC_ORDERS = gauge(
 )
 TRADE_SYNC_ERRORS = counter(
     "trade_sync_errors_total",
-    "Kinds that a run could not fetch, by what went wrong (refused, throttled, network, timeout, server, cut, "
-    "unreadable, input)",
+    "Kinds, or charges, that a run could not fetch, by what went wrong (refused, throttled, network, timeout, server, "
+    "cut, unreadable, input)",
     "account_id",
     "error_type",
 )

@@ -118,7 +118,7 @@ class _Hand:
         limits = {"roll_bytes": self._settings.spool_file_bytes, "roll_seconds": self._settings.spool_file_seconds}
         writer = await Writer.open(spool, self._log, archive, SystemClock(), _nobody, **limits)
         running = asyncio.ensure_future(writer.run())
-        await writer.append([pack(PullAccounts(key=str(number)), asked_ns)])
+        await writer.append([pack(PullAccounts(kinds=list(KINDS), key=str(number)), asked_ns)])
         await writer.drained()
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)

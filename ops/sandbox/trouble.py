@@ -27,6 +27,7 @@ KINDS = {
     "quote": re.compile("GET /quote(/.*)?"),
     "instruments": re.compile("GET /instruments(/.*)?"),
     "session": re.compile("[A-Z]+ (/session/.*|/user/profile)"),
+    "charges": re.compile("POST /charges/orders"),
     "gtt": re.compile("[A-Z]+ /gtt/.*"),
 }
 UNTOUCHED = re.compile("/|/connect/login|/sandbox/.*")

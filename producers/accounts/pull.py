@@ -10,6 +10,7 @@ import asyncio
 import random
 import uuid
 from collections.abc import Callable, Sequence
+from datetime import date
 from functools import partial
 from typing import TypeAlias
 
@@ -19,9 +20,10 @@ from events.accounts import KINDS, Kind, Outcome, Pulled, SyncRun, Trigger
 from events.budget import Budget, Haste
 from events.event import Event
 from events.messages import Message, pack
+from producers.accounts import note
 from producers.accounts.snapshots import Snapshots
 from producers.kite.address import Address
-from producers.kite.calls import PATHS, PROFILE_PATH, Answer, CallFailed, Calls
+from producers.kite.calls import CHARGES_PATH, PATHS, PROFILE_PATH, Answer, CallFailed, Calls
 from runtime.clock import Clock
 from runtime.errors import BadInput, TokenRefused, Unreachable
 
@@ -40,7 +42,8 @@ Failure: TypeAlias = TokenRefused | Unreachable | BadInput
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
     """What a run is for. kinds: in the order of KINDS. answers: the requests (stream, n) that it answers.
 
-    haste: whether somebody waits for it, or came to wait for its end meanwhile.
+    haste: whether somebody waits for it, or came to wait for its end meanwhile. charges: the IST day whose executed
+    orders the broker is asked the charges of as well; None for no such question.
     """
 
     account: str
@@ -49,6 +52,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     trigger: Trigger = "schedule"
     answers: Sequence[tuple[str, int]] = ()
     haste: Haste = msgspec.field(default_factory=Haste)
+    charges: date | None = None
 
 
 class Got(msgspec.Struct, frozen=True):
@@ -73,19 +77,42 @@ class Got(msgspec.Struct, frozen=True):
                 return "input"
         return ""
 
+    def pulled(self, *, unchanged: bool = False) -> Pulled:
+        """Say it as the log has it."""
+        said = f"wanted {self.error.wanted}; found {self.error.found}" if self.error else ""
+        return Pulled(
+            ok=self.answer is not None,
+            rows=self.rows,
+            tries=self.tries,
+            unchanged=unchanged,
+            error_type=self.error_type,
+            error=said[:ERROR_CHARACTERS_MAX],
+        )
+
+
+class Charged(msgspec.Struct, frozen=True):
+    """What the broker said of charges: the calls that it answered, and what became of the last one."""
+
+    told: Sequence[note.Told]
+    last: Got
+
 
 class Run(msgspec.Struct, frozen=True):
-    """A run that is over, not yet in the log."""
+    """A run that is over, not yet in the log. charges: None where nothing was asked of them."""
 
     asked: Asked
     run: str
     started_ns: int
     finished_ns: int
     got: dict[Kind, Got]
+    charges: Charged | None = None
 
     @property
     def outcome(self) -> Outcome:
-        """What became of it as a whole."""
+        """What became of it as a whole.
+
+        Of its kinds, not of charges: they are a second opinion, and an app may be refused them alone.
+        """
         if any(isinstance(each.error, TokenRefused) for each in self.got.values()):
             return "refused"
         good = sum(each.answer is not None for each in self.got.values())
@@ -97,21 +124,15 @@ class Run(msgspec.Struct, frozen=True):
         for kind, got in self.got.items():
             if got.answer:
                 found += snapshots.events(self.asked.account, self.asked.broker, self.run, kind, got.answer)
+        if self.charges:
+            found += [each.event(self.asked.account, self.asked.broker, self.run) for each in self.charges.told]
         return [pack(each, self.finished_ns) for each in (*found, self._end(snapshots))]
 
     def _end(self, snapshots: Snapshots) -> SyncRun:
         kinds: dict[str, Pulled] = {}
         for kind, got in self.got.items():
             same = got.answer is not None and snapshots.unchanged(self.asked.account, kind, got.answer)
-            said = f"wanted {got.error.wanted}; found {got.error.found}" if got.error else ""
-            kinds[kind] = Pulled(
-                ok=got.answer is not None,
-                rows=got.rows,
-                tries=got.tries,
-                unchanged=same,
-                error_type=got.error_type,
-                error=said[:ERROR_CHARACTERS_MAX],
-            )
+            kinds[kind] = got.pulled(unchanged=same)
         return SyncRun(
             account=self.asked.account,
             broker=self.asked.broker,
@@ -123,6 +144,7 @@ class Run(msgspec.Struct, frozen=True):
             kinds=kinds,
             error=next((each.error for each in kinds.values() if each.error), ""),
             asked=list(self.asked.answers),
+            charges=self.charges.last.pulled() if self.charges else msgspec.UNSET,
         )
 
 
@@ -140,11 +162,28 @@ class Puller:
         """Fetch what is asked for."""
         started_ns, refused = self._clock.now_ns(), asyncio.Event()
         fetching = (
-            self._fetch(where, token, PATHS[kind], kind, partial(rows_in, kind), asked.haste, refused)
+            self._fetch(_Call(where, token, PATHS[kind], kind), partial(rows_in, kind), asked.haste, refused)
             for kind in asked.kinds
         )
         got = dict(zip(asked.kinds, await asyncio.gather(*fetching), strict=True))
-        return Run(asked, uuid.uuid4().hex[:12], started_ns, self._clock.now_ns(), got)
+        orders, charges = got.get("orders"), None
+        if asked.charges and orders and orders.answer and not refused.is_set():
+            charges = await self._charges(where, token, orders.answer, asked.haste)
+        return Run(asked, uuid.uuid4().hex[:12], started_ns, self._clock.now_ns(), got, charges)
+
+    async def _charges(self, where: Address, token: str, orders: Answer, haste: Haste) -> Charged | None:
+        """Ask what the orders that filled cost, call by call until one fails; None where nothing was filled."""
+        told: list[note.Told] = []
+        last: Got | None = None
+        rows = 0
+        for asked, number in note.questions(orders):
+            call = _Call(where, token, CHARGES_PATH, note.WHAT, asked)
+            last = await self._fetch(call, partial(note.rows_in, number), haste, asyncio.Event())
+            rows += last.rows
+            if last.answer is None:
+                break
+            told.append(note.Told(asked, last.answer))
+        return Charged(told, msgspec.structs.replace(last, rows=rows)) if last else None
 
     async def turn(self, where: Address, haste: Haste) -> None:
         """Wait until one more call may leave under the API key of this address."""
@@ -159,7 +198,7 @@ class Puller:
     async def user(self, where: Address, token: str, haste: Haste) -> str:
         """Give the broker's id of the customer whose token it is. Raises TokenRefused, CallFailed and BadInput."""
         what = "whose token it is"
-        got = await self._fetch(where, token, PROFILE_PATH, what, lambda _: 1, haste, asyncio.Event())
+        got = await self._fetch(_Call(where, token, PROFILE_PATH, what), lambda _: 1, haste, asyncio.Event())
         if got.answer is None:
             assert got.error is not None, "what brought nothing says why"
             raise got.error
@@ -168,24 +207,15 @@ class Puller:
         except msgspec.DecodeError as error:
             raise CallFailed("unreadable", what, str(error)) from error
 
-    async def _fetch(
-        self,
-        where: Address,
-        token: str,
-        path: str,
-        what: str,
-        rows: Callable[[Answer], int],
-        haste: Haste,
-        refused: asyncio.Event,
-    ) -> Got:
+    async def _fetch(self, call: "_Call", rows: Callable[[Answer], int], haste: Haste, refused: asyncio.Event) -> Got:
         error: CallFailed | None = None
         for tries, wait_seconds in enumerate((*self._waits, 0.0), start=1):
-            await self._budget.turn(where.api_key, haste)
+            await self._budget.turn(call.where.api_key, haste)
             if refused.is_set():
                 found = "the token refused for another kind"
-                return Got(None, 0, tries - 1, TokenRefused(f"Kite to give {what}", found, "log in"))
+                return Got(None, 0, tries - 1, TokenRefused(f"Kite to give {call.what}", found, "log in"))
             try:
-                answer = await self.calls.get(where, token, path, what)
+                answer = await self.calls.ask(call.where, call.token, call.path, call.what, call.asked)
                 return Got(answer, rows(answer), tries)
             except TokenRefused as refusal:
                 refused.set()
@@ -197,6 +227,16 @@ class Puller:
             if tries <= len(self._waits):
                 await asyncio.sleep(wait_seconds * (1 + JITTER * (2 * random.random() - 1)))
         return Got(None, 0, len(self._waits) + 1, error)
+
+
+class _Call(msgspec.Struct, frozen=True):
+    """One thing to ask for. asked: the body of a POST, None for a GET."""
+
+    where: Address
+    token: str
+    path: str
+    what: str
+    asked: bytes | None = None
 
 
 class _Profile(msgspec.Struct):

@@ -1,6 +1,7 @@
 """What became of a run, for people: a log line, and the metrics of the account."""
 
-from producers.accounts.pull import Run
+from producers.accounts import note
+from producers.accounts.pull import Got, Run
 from runtime.account_metrics import (
     TRADE_SYNC_ERRORS,
     TRADE_SYNC_LAST_SUCCESS,
@@ -32,11 +33,14 @@ def report(run: Run) -> None:
         got = run.got.get(kind)  # type: ignore[call-overload]  # a name out of the tuple is a Kind
         if got and got.answer:
             gauge.labels(account).set(got.rows)
-    wrong = {kind: each for kind, each in run.got.items() if each.error}
+    came: dict[str, Got] = dict(run.got.items())
+    if run.charges:
+        came[note.WHAT] = run.charges.last
+    wrong = {kind: each for kind, each in came.items() if each.error}
     for each in wrong.values():
         TRADE_SYNC_ERRORS.labels(account, each.error_type).inc()
     said = {kind: f"{each.error_type}: {each.error.found}" for kind, each in wrong.items() if each.error}
-    rows = {kind: each.rows for kind, each in run.got.items() if each.answer}
+    rows = {kind: each.rows for kind, each in came.items() if each.answer}
     tell = _log.warning if wrong else _log.debug
     tell(
         "accounts.pulled",

@@ -66,7 +66,7 @@ class SandboxUsers:
         return changed
 
     async def _traders(self, token: str) -> list[str]:
-        answer = await self._puller.calls.get(self._where, token, TRADERS_PATH, "the sandbox's traders")
+        answer = await self._puller.calls.ask(self._where, token, TRADERS_PATH, "the sandbox's traders")
         try:
             return [each.user_id for each in msgspec.json.decode(answer.data, type=list[_Trader])]
         except msgspec.DecodeError as error:

@@ -20,6 +20,10 @@ from runtime.settings import Settings
 # different on Q Ledger and Kite in the nights"), and ends its tokens at about 06:00; orders and trades are of one day
 # only. Half an hour before is late enough for what the exchanges say at night, and leaves time for tries.
 LAST_CHANCE = time(4, 30)
+NEW_DAY = timedelta(hours=5)  # what Kite says until then (IST) is of the day before
+# Where no market closes, a day's trading is over from here on: the sandbox's books close at midnight IST, and what is
+# intraday there has been closed by now (`ops/sandbox/accounts/hours.py`).
+EVENING = time(23, 50)
 
 
 class Begun(msgspec.Struct, frozen=True):
@@ -30,11 +34,16 @@ class Begun(msgspec.Struct, frozen=True):
 
 
 class Moment(msgspec.Struct, frozen=True):
-    """Now, as the schedule sees it. chance_ns: the last LAST_CHANCE of a day on which there was trading."""
+    """Now, as the schedule sees it. chance_ns: the last LAST_CHANCE of a day on which there was trading.
+
+    day: the IST day that brokers tell of now; over: whether its trading is.
+    """
 
     at_ns: int
     open: bool
     chance_ns: int
+    day: date
+    over: bool
 
 
 class Timetable:
@@ -47,8 +56,11 @@ class Timetable:
 
     def moment(self, at_ns: int) -> Moment:
         """Look at the calendar once for all accounts; a year that it does not cover is open."""
-        chance_ns = _last_chance(at_ns)
-        return Moment(at_ns, self._is_open(at_ns), chance_ns if _traded_before(chance_ns) else 0)
+        chance_ns, is_open = _last_chance(at_ns), self._is_open(at_ns)
+        now = datetime.fromtimestamp(at_ns // NS_PER_SECOND, IST)
+        over = now.time() >= EVENING if is_open is None else not is_open
+        traded_ns = chance_ns if _traded_before(chance_ns) else 0
+        return Moment(at_ns, is_open is not False, traded_ns, (now - NEW_DAY).date(), over)
 
     def due(self, last: Begun | None, now: Moment) -> Trigger | None:
         """Say why an account is due now whose last run is this one (None: it had none yet), or None."""
@@ -58,13 +70,14 @@ class Timetable:
             return "schedule" if now.at_ns - last.at_ns >= self._interval_ns else None
         return "close" if last.open or last.at_ns < now.chance_ns else None
 
-    def _is_open(self, at_ns: int) -> bool:
+    def _is_open(self, at_ns: int) -> bool | None:
+        """Say whether any exchange is open; None where that is not asked, or not known."""
         if self._always:
-            return True
+            return None
         try:
             return market_hours.closed_until(exchanges(), at_ns) is None
         except SettingError:
-            return True
+            return None
 
 
 def _last_chance(now_ns: int) -> int:

@@ -8,6 +8,7 @@ refused   the token was refused: it rests until the vault has another one, or th
 import asyncio
 import hashlib
 from contextlib import suppress
+from datetime import date
 
 from events.accounts import KINDS, Kind, Trigger
 from events.budget import Haste
@@ -43,6 +44,7 @@ class Standing:
         self._stamp: tuple[int, ...] | None = None  # of the vault when the token was refused; None while it is good
         self._refused_at = 0.0
         self._seen: tuple[int, ...] = ()
+        self._charged: date | None = before._charged if before else None  # whose charges the broker has told
 
     def credentials(self, user: str) -> tuple[Address, str, str]:
         """Give address, token, and the token's sha256, and let the API know the customer's secret.
@@ -72,6 +74,10 @@ class Standing:
             self._tokens.current()
             self._stamp = ()  # there is another one to be tried at once
 
+    def charged(self, day: date) -> None:
+        """Note that the broker told what the day's orders cost."""
+        self._charged = day
+
     def accepted(self) -> None:
         """Note that the token is good."""
         self._stamp = None
@@ -95,12 +101,14 @@ class Standing:
         fresh_token = self._stamp is not None and self._tokens.stamp() != self._stamp
         if fresh_token and trigger is None:
             trigger = "schedule"
+        charges = now.day if trigger is not None and now.over and self._charged != now.day else None
         if self.asked:
-            return self._asked_for(whole=trigger is not None)
+            everything = any(not each.kinds for each in self.asked)
+            return self._asked_for(whole=trigger is not None, charges=now.day if everything else charges)
         if self._stamp is not None and not fresh_token and self._clock.monotonic() - self._refused_at < REFUSED_SECONDS:
             return None
         if trigger is not None:
-            return self._asked(trigger, KINDS)
+            return self._asked(trigger, KINDS, charges=charges)
         if self._update_at is not None and self._clock.monotonic() >= self._update_at:
             return self._asked("update", UPDATED)
         return None
@@ -113,13 +121,17 @@ class Standing:
         if set(UPDATED) <= set(asked.kinds):
             self._update_at = None
 
-    def _asked_for(self, *, whole: bool) -> Asked:
+    def _asked_for(self, *, whole: bool, charges: date | None) -> Asked:
         named = {kind for each in self.asked for kind in each.kinds or KINDS}
         kinds = [kind for kind in KINDS if whole or kind in named]
-        return self._asked("request", kinds, [(each.stream, each.n) for each in self.asked])
+        return self._asked("request", kinds, [(each.stream, each.n) for each in self.asked], charges)
 
     def _asked(
-        self, trigger: Trigger, kinds: list[Kind] | tuple[Kind, ...], answers: list[tuple[str, int]] | None = None
+        self,
+        trigger: Trigger,
+        kinds: list[Kind] | tuple[Kind, ...],
+        answers: list[tuple[str, int]] | None = None,
+        charges: date | None = None,
     ) -> Asked:
         return Asked(
             account=self.account.account,
@@ -127,5 +139,6 @@ class Standing:
             kinds=tuple(kinds),
             trigger=trigger,
             answers=tuple(answers or ()),
+            charges=charges,
             haste=Haste(trigger == "request"),
         )

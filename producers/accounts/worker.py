@@ -158,6 +158,8 @@ class Worker:
         for kind, got in run.got.items():
             if got.answer:
                 self._snapshots.keep(asked.account, kind, got.answer)
+        if asked.charges and run.charges and run.charges.last.answer:
+            standing.charged(asked.charges)
         report(run)
         if asked.answers:
             await self._answered(asked)

@@ -1,4 +1,4 @@
-"""What Kite says of an account, as it said it: one GET, its body as bytes, its errors in Bahi's tree.
+"""What Kite says of an account, as it said it: one call, its body as bytes, its errors in Bahi's tree.
 
 The SDK's own client reads a body, makes dates of some of its strings and throws the text away; a thread that waits in
 it cannot be cut off, and a body that comes drop by drop never ends for it. What is taken from the SDK is what it knows
@@ -32,6 +32,7 @@ PATHS: dict[Kind, str] = {
 # https://kite.trade/docs/connect/v3/exceptions/#api-rate-limit: "All other endpoints", by API key.
 REST_RATE = Rate("kite-rest", calls=10, seconds=1.0)
 PROFILE_PATH = ROUTES["user.profile"]
+CHARGES_PATH = ROUTES["order.contract_note"]
 HEADERS = {"X-Kite-Version": str(KiteConnect.kite_header_version), "User-Agent": "bahi"}
 ANSWER_SECONDS_MAX = float(KiteConnect._default_timeout)
 BODY_BYTES_MAX = 64 * 1024 * 1024  # 5,000 orders, Kite's limit of a day, are 5 MB
@@ -79,22 +80,31 @@ class Calls:
         self._places = asyncio.Semaphore(CALLS_AT_ONCE_MAX)
         self._session: aiohttp.ClientSession | None = None
 
-    async def get(self, where: Address, token: str, path: str, what: str) -> Answer:
-        """Ask for one thing. Raises TokenRefused, CallFailed (try again) and BadInput (never as it stands)."""
+    async def ask(self, where: Address, token: str, path: str, what: str, asked: bytes | None = None) -> Answer:
+        """Ask for one thing, with a body (JSON) where there is one.
+
+        Raises TokenRefused, CallFailed (try again) and BadInput (never as it stands).
+        """
         if not (token.isascii() and token.isprintable()):  # no header can hold it, whatever way it came here
             raise TokenRefused(f"a token to ask Kite for {what} with", "one with strange characters", "log in again")
         headers = {**HEADERS, "Authorization": f"token {where.api_key}:{token}"}
         async with self._places:
             asked_ns = self._clock.now_ns()
-            status, body = await self._fetched(where.api_root + path, headers, what)
+            status, body = await self._fetched(where.api_root + path, headers, what, asked)
         answered_ns = self._clock.now_ns()
         return Answer(body, _data(status, body, what), asked_ns, answered_ns)
 
-    async def _fetched(self, url: str, headers: dict[str, str], what: str) -> tuple[int, bytes]:
+    async def _fetched(self, url: str, headers: dict[str, str], what: str, asked: bytes | None) -> tuple[int, bytes]:
         if self._session is None:
             self._session = _session()
+        method = "GET"
+        if asked is not None:
+            method, headers = "POST", {**headers, "Content-Type": "application/json"}
+        calling = self._session.request(
+            method, url, headers=headers, data=asked, timeout=self._limit, allow_redirects=False
+        )
         try:
-            async with self._session.get(url, headers=headers, timeout=self._limit, allow_redirects=False) as answer:
+            async with calling as answer:
                 return answer.status, await _whole(answer, what)
         except TimeoutError as error:
             raise CallFailed("timeout", what, f"no whole answer within {self._limit.total:g} s") from error

@@ -127,7 +127,7 @@ class AccountProjector:
             "outcome": run.outcome,
             "success": run.outcome == "ok",
             "error": plain(run.error) or None,
-            "results": plain(text(run.kinds)),
+            "results": plain(text(run.kinds | ({"charges": run.charges} if run.charges else {}))),
             "asked": text(run.asked),
         }
         await rows.run("keep_run", ended)

@@ -4,12 +4,16 @@ import asyncio
 import contextlib
 import ssl
 from collections.abc import AsyncIterator
+from datetime import date
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from events.accounts import KINDS, Kind
+from events.accounts import KINDS, Kind, Pulled, SyncRun
 from events.budget import Budget, Haste
+from events.event import Recorded
+from events.messages import unpack
 from ops.sandbox.server import Exchange
 from producers.accounts.pull import Asked, Puller, Run
 from producers.accounts.snapshots import Snapshots
@@ -19,7 +23,7 @@ from producers.kite.calls import REST_RATE, Calls
 from runtime.clock import SystemClock
 from runtime.settings import Settings
 from tests.certificates import self_signed, server_context
-from tests.exchange import exchange, fault, log_in
+from tests.exchange import call, exchange, fault, log_in
 from tests.patience import PATIENCE_SECONDS
 from tests.pollers import OWN
 from tests.ports import free_port
@@ -47,7 +51,7 @@ def at(port: int, scheme: str = "http") -> Address:
 
 @pytest.fixture
 async def running(tmp_path: Path) -> AsyncIterator[Exchange]:
-    async with exchange(tmp_path, driven=False, instruments=5) as made:
+    async with exchange(tmp_path, driven=False, instruments=30) as made:
         yield made
 
 
@@ -82,6 +86,43 @@ async def test_what_fails_for_one_kind_leaves_the_others(
     assert {kind for kind, got in run.got.items() if got.answer} == set(KINDS) - {"margins"}
     end = run.events(Snapshots())[-1]
     assert end.type == "account.sync.v1"
+
+
+@pytest.mark.parametrize(
+    ("name", "more", "told"),
+    [
+        ("server_error", {"status": 503}, ("server", 3)),
+        ("refuse_token", {"status": 403}, ("refused", 1)),
+        ("half", {}, ("cut", 3)),
+        ("empty", {}, ("unreadable", 3)),
+    ],
+)
+async def test_charges_that_do_not_come_leave_the_run_as_it_is(
+    settings: Settings, running: Exchange, name: str, more: dict[str, object], told: tuple[str, int]
+) -> None:
+    token = await log_in(running)
+    headers = {"Authorization": f"token sandbox:{token}"}
+    of_day = msgspec.structs.replace(ONE, charges=date(2026, 4, 13))
+    async with pulling(settings) as puller:
+        nothing = await puller.pull(of_day, at(running.port), token)
+        share = next(each for each in running.hub.stage.instruments if each.segment == "NSE")
+        form = {"exchange": "NSE", "tradingsymbol": share.tradingsymbol, "transaction_type": "BUY", "product": "CNC"}
+        form |= {"order_type": "MARKET", "quantity": "3"}
+        assert (await call(running, "POST", "/orders/regular", data=form, headers=headers))[0] == 200
+        asked = await puller.pull(of_day, at(running.port), token)
+        await fault(running, name, kind="charges", count=99, **more)
+        failed = await puller.pull(of_day, at(running.port), token)
+        unasked = await puller.pull(ONE, at(running.port), token)
+    assert (nothing.charges, unasked.charges) == (None, None), "nothing was filled, nothing was asked"
+    assert asked.charges is not None
+    assert [each.type for each in asked.events(Snapshots())][-2:] == ["account.charges.v1", "account.sync.v1"]
+    assert failed.charges is not None
+    assert (failed.charges.last.error_type, failed.charges.last.tries) == told
+    assert (failed.outcome, wrong(failed)) == ("ok", {})
+    *_, end = failed.events(Snapshots())
+    run = unpack(Recorded("accounts", 1, end.at_ns, end.type, end.payload), SyncRun)
+    assert isinstance(run.charges, Pulled)
+    assert (run.charges.ok, run.charges.error_type, set(run.kinds)) == (False, told[0], set(KINDS))
 
 
 @pytest.mark.parametrize("name", ["too_many", "server_error", "half"])

@@ -77,6 +77,15 @@ SAID: dict[str, Event] = {
                 error="trades: no answer in 7 s",
                 asked=[("requests", 7)],
             ),
+            accounts.ChargesTold(
+                account="main",
+                broker="kite",
+                run="r1",
+                asked_ns=START_NS - 9,
+                answered_ns=START_NS,
+                asked=b"(\xb5/\xfd",
+                body=b"(\xb5/\xfd\x00",
+            ),
             accounts.Forwarded(
                 stream="requests",
                 n=7,
