@@ -64,6 +64,11 @@ class Got(msgspec.Struct, frozen=True):
     error: Failure | None = None
 
     @property
+    def said(self) -> str:
+        """Say what was wrong, empty where nothing was."""
+        return f"wanted {self.error.wanted}; found {self.error.found}"[:ERROR_CHARACTERS_MAX] if self.error else ""
+
+    @property
     def error_type(self) -> str:
         """The class of the error as metrics and tables name it, empty without one."""
         match self.error:
@@ -79,14 +84,13 @@ class Got(msgspec.Struct, frozen=True):
 
     def pulled(self, *, unchanged: bool = False) -> Pulled:
         """Say it as the log has it."""
-        said = f"wanted {self.error.wanted}; found {self.error.found}" if self.error else ""
         return Pulled(
             ok=self.answer is not None,
             rows=self.rows,
             tries=self.tries,
             unchanged=unchanged,
             error_type=self.error_type,
-            error=said[:ERROR_CHARACTERS_MAX],
+            error=self.said,
         )
 
 
@@ -118,6 +122,11 @@ class Run(msgspec.Struct, frozen=True):
         good = sum(each.answer is not None for each in self.got.values())
         return "ok" if good == len(self.got) else "partial" if good else "failed"
 
+    @property
+    def error(self) -> str:
+        """Say what was wrong first, empty where nothing was."""
+        return next((said for each in self.got.values() if (said := each.said)), "")
+
     def events(self, snapshots: Snapshots) -> list[Event]:
         """Give its events, in order, its end last."""
         found: list[Message] = []
@@ -142,7 +151,7 @@ class Run(msgspec.Struct, frozen=True):
             finished_ns=self.finished_ns,
             outcome=self.outcome,
             kinds=kinds,
-            error=next((each.error for each in kinds.values() if each.error), ""),
+            error=self.error,
             asked=list(self.asked.answers),
             charges=self.charges.last.pulled() if self.charges else msgspec.UNSET,
         )

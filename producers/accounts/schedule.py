@@ -70,6 +70,16 @@ class Timetable:
             return "schedule" if now.at_ns - last.at_ns >= self._interval_ns else None
         return "close" if last.open or last.at_ns < now.chance_ns else None
 
+    def next_ns(self, last: Begun | None, now: Moment) -> int:
+        """Say when (UTC epoch ns) such an account is due next, now if it is; a close before then makes it sooner."""
+        if last is None or self.due(last, now):
+            return now.at_ns
+        if now.open:
+            return last.at_ns + self._interval_ns
+        opens_ns = market_hours.closed_until(exchanges(), now.at_ns) or now.at_ns
+        chance_ns = _last_chance(now.at_ns + market_hours.DAY_NS)
+        return min(opens_ns, chance_ns) if _traded_before(chance_ns) else opens_ns
+
     def _is_open(self, at_ns: int) -> bool | None:
         """Say whether any exchange is open; None where that is not asked, or not known."""
         if self._always:

@@ -17,7 +17,7 @@ from producers.accounts.kept import Waiting
 from producers.accounts.pull import Asked
 from producers.accounts.schedule import Begun, Moment, Timetable
 from producers.kite.address import REFUSED_SECONDS, Address
-from runtime.clock import Clock
+from runtime.clock import NS_PER_SECOND, Clock
 from runtime.errors import TokenRefused
 from runtime.settings import Settings
 from runtime.vault import Vault, customer_secret
@@ -81,6 +81,19 @@ class Standing:
     def accepted(self) -> None:
         """Note that the token is good."""
         self._stamp = None
+
+    @property
+    def is_refused(self) -> bool:
+        """Say whether the broker refused the token, or there is none."""
+        return self._stamp is not None
+
+    def next_ns(self, timetable: Timetable, now: Moment) -> int:
+        """Say when (UTC epoch ns) the account is pulled next by itself; a new token has it pulled at once."""
+        due_ns = timetable.next_ns(self._last, now)
+        if self._stamp is None:
+            return due_ns
+        rests_seconds = max(0.0, self._refused_at + REFUSED_SECONDS - self._clock.monotonic())
+        return max(due_ns, now.at_ns + round(rests_seconds * NS_PER_SECOND))
 
     def update(self, now: float) -> None:
         """Note that an order changed; more of it before the pull are the same reason."""

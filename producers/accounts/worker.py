@@ -19,6 +19,7 @@ from events.event import Recorded
 from events.messages import pack
 from events.reader import Reader
 from events.writer import Writer
+from producers.accounts.health import HealthTeller
 from producers.accounts.inbox import Inbox, forwarded
 from producers.accounts.kept import KEPT_FILE, KeptFile, Told, Verified, Waiting
 from producers.accounts.pull import Asked, Puller, Run
@@ -58,10 +59,13 @@ class Worker:
         self._standings: dict[str, Standing] = {}
         self._sandbox = SandboxUsers(settings, where, puller, self._kept, clock)
         self._complaints = Complaints(_log)
+        assert settings.redis_url is not None, "checked at the start"
+        self._health = HealthTeller(settings.redis_url, self._standings, self._timetable, clock)
 
     async def run(self, stop: Stop) -> None:
         """Pull what is due until the stop; what is on its way then is given up."""
         async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._health.run(stop))
             while not stop.is_set():
                 await self._look()
                 moment = self._timetable.moment(self._clock.now_ns())
@@ -139,6 +143,7 @@ class Worker:
         if gone.running:
             gone.running.cancel()
         forget(name)
+        self._health.forget(name)
         asked = [(each, [other for other in each.accounts if other != name]) for each in self._kept.waiting]
         self._kept.waiting = [msgspec.structs.replace(each, accounts=names) for each, names in asked if names]
 
@@ -161,6 +166,7 @@ class Worker:
         if asked.charges and run.charges and run.charges.last.answer:
             standing.charged(asked.charges)
         report(run)
+        self._health.ran(run)
         if asked.answers:
             await self._answered(asked)
 

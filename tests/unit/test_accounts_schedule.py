@@ -58,6 +58,22 @@ def test_a_trading_day_is_pulled_every_interval_once_after_the_close_and_once_be
     assert [each for each in runs if each[1] == "close"] == [("Tue 00:00", "close"), ("Tue 04:30", "close")]
 
 
+@pytest.mark.parametrize(
+    ("last", "now", "due"),
+    [
+        (None, f"{SUNDAY} 03:00", f"{SUNDAY} 03:00"),
+        (f"{MONDAY} 10:00", f"{MONDAY} 10:01", f"{MONDAY} 10:05"),
+        (f"{MONDAY} 10:00", f"{MONDAY} 11:00", f"{MONDAY} 11:00"),
+        (f"{SATURDAY} 00:00", f"{SATURDAY} 01:00", f"{SATURDAY} 04:30"),
+        (f"{SATURDAY} 04:30", f"{SATURDAY} 05:00", "2026-07-20 08:40"),
+    ],
+)
+def test_the_next_pull_is_the_one_that_comes(tmp_path: Path, last: str | None, now: str, due: str) -> None:
+    timetable = Timetable(settings(tmp_path))
+    begun = Begun(ns(last), timetable.moment(ns(last)).open) if last else None
+    assert timetable.next_ns(begun, timetable.moment(ns(now))) == ns(due)
+
+
 def test_a_weekend_is_left_alone_after_fridays_night(tmp_path: Path) -> None:
     runs = day(Timetable(settings(tmp_path)), f"{FRIDAY} 23:30", 56)
     assert [at for at, why in runs if why == "close"] == ["Sat 00:00", "Sat 04:30"]
