@@ -19,7 +19,7 @@ test: .venv/installed ## Run the test suite on real Redis and PostgreSQL that th
 	@.venv/bin/pytest -n $(TEST_WORKERS) --dist worksteal $(ARGS)
 
 prove: .venv/installed ## Run every acceptance check at full length and write a table of the results
-	@.venv/bin/python -m pytest -p tests.acceptance.report -m prove --prove-report=$(PROVE_REPORT) tests/acceptance $(ARGS)
+	@.venv/bin/python -m pytest -p tests.acceptance.report -m prove -o faulthandler_timeout=3600 --prove-report=$(PROVE_REPORT) tests/acceptance $(ARGS)
 
 simulate: .venv/installed ## Run the log's own code through seeded disasters (SEEDS=20000 FROM=2000 for others)
 	@.venv/bin/python -m tests.simulation --seeds $(SEEDS) --from $(FROM)

@@ -26,6 +26,7 @@ from tests.servers import TOOLS, with_database
 LOOK_SECONDS = 0.05
 TICK_STREAM = "ticks-sandbox-1"
 PROCESSES = ("sandbox", "sync", "ticks", "project", "archive", "api")
+COMMAND_SECONDS = 4 * PATIENCE_SECONDS  # for a command that reads much of the log
 
 
 class Stack:
@@ -95,13 +96,13 @@ class Stack:
         """Return how a command of bahi is called."""
         return [sys.executable, "-m", "ops.cli", *words]
 
-    def run(self, *words: str) -> subprocess.CompletedProcess[str]:
+    def run(self, *words: str, patience_seconds: float = COMMAND_SECONDS) -> subprocess.CompletedProcess[str]:
         """Run a command of bahi to its end; it must succeed."""
-        done = self.ask(*words)
+        done = self.ask(*words, patience_seconds=patience_seconds)
         assert done.returncode == 0, f"bahi {' '.join(words)}: {done.stdout}\n{done.stderr}"
         return done
 
-    def ask(self, *words: str) -> subprocess.CompletedProcess[str]:
+    def ask(self, *words: str, patience_seconds: float = COMMAND_SECONDS) -> subprocess.CompletedProcess[str]:
         """Run a command of bahi to its end, however it ends."""
         return subprocess.run(
             self.command(*words),
@@ -109,7 +110,7 @@ class Stack:
             env=self.environment(),
             capture_output=True,
             text=True,
-            timeout=PATIENCE_SECONDS * 4,
+            timeout=patience_seconds,
         )
 
     def start(self, name: str, *words: str, command: list[str] | None = None) -> None:

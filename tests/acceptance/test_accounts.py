@@ -10,7 +10,7 @@ import pytest
 
 from tests.acceptance.books_truth import differences
 from tests.patience import PATIENCE_SECONDS
-from tests.stack import Stack, select_nothing
+from tests.stack import COMMAND_SECONDS, Stack, select_nothing
 
 SETTINGS = {
     "BAHI_SANDBOX_INSTRUMENTS": 300,
@@ -75,10 +75,11 @@ def come_to_rest(stack: Stack, ended: str, patience_seconds: float) -> None:
     stack.wait("a run over each account", lambda: runs_of_all(stack, rested), patience_seconds)
 
 
-def rebuilt_as_live(stack: Stack) -> None:
+def rebuilt_as_live(stack: Stack, patience_seconds: float) -> None:
     """Make all tables of the accounts again beside the live ones; nothing may differ."""
     stack.stop("sync")
-    (outcome,) = json.loads(stack.run("rebuild", "accounts", "--json").stdout)["rebuilds"]
+    done = stack.run("rebuild", "accounts", "--json", patience_seconds=patience_seconds)
+    (outcome,) = json.loads(done.stdout)["rebuilds"]
     assert outcome["swapped"], outcome
     assert not any(table["parts_different"] for table in outcome["comparison"]["tables"]), outcome
 
@@ -108,7 +109,7 @@ def a_trading_hour(stack: Stack, seconds: float, per_second: float, seed: int, r
     for name, count in (("runs", runs), ("refused", refused), ("failed or partial", failed), ("seed", seed)):
         record(name, count)
     assert trades > 0
-    rebuilt_as_live(stack)
+    rebuilt_as_live(stack, COMMAND_SECONDS * (1 + traders / 50))
 
 
 def test_the_tables_are_the_sandboxs_books(data_dir: Path, record_property: Any) -> None:
