@@ -79,14 +79,15 @@ class _Tender:
         try:
             done = await self._archiver.round()
         except Unreachable as error:
-            self._complaints.say("archive.waits", wanted=error.wanted, found=error.found, remedy=error.remedy)
+            said = {"wanted": error.wanted, "found": error.found, "remedy": error.remedy}
+            self._complaints.say_late("archive.waits", "archive.waits_for_its_turn", **said)
             return self._backoff.next_seconds()
         except Halt as error:
             _log.error(
                 "archive.halted", stream=self._stream, wanted=error.wanted, found=error.found, remedy=error.remedy
             )
             return HALTED_SECONDS
-        self._complaints.heal("archive.waits")
+        self._complaints.heal("archive.waits", "archive.waits_for_its_turn")
         self._backoff.reset()
         self._tell(done)
         return 0.0 if done.more else ROUND_SECONDS

@@ -53,7 +53,7 @@ class Worker:
         self._asked = False  # a user asked for instruments
         self._backoff = Backoff(RETRY_SECONDS_MAX)
         self._again_at = 0.0
-        self._complaints = Complaints(_log.bind(broker=where.broker))
+        self._complaints = Complaints(_log.bind(broker=where.broker), clock)
 
     async def run(self, stop: Stop) -> None:
         """Look at schedule and requests until the stop."""
@@ -104,10 +104,11 @@ class Worker:
             self._again_at = self._clock.monotonic() + LOOK_SECONDS
         except (Unreachable, BadInput) as error:
             SYNC_RUNS.labels("instruments", "unreachable").inc()
-            self._complaints.say("sync.failed", wanted=error.wanted, found=error.found, remedy=error.remedy)
+            said = {"wanted": error.wanted, "found": error.found, "remedy": error.remedy}
+            self._complaints.say_late("sync.failed", "sync.waits_for_broker", **said)
             self._again_at = self._clock.monotonic() + self._backoff.next_seconds()
         else:
-            self._complaints.heal("sync.waits_for_token", "sync.failed")
+            self._complaints.heal("sync.waits_for_token", "sync.failed", "sync.waits_for_broker")
             self._backoff.reset()
 
     async def _log_in_to_sandbox(self, day: str) -> None:

@@ -96,7 +96,7 @@ class Ticker:
         self._master_at = -MASTER_SECONDS_MIN
         self._master_day = ""  # the business day of the dump, ISO
         self._learning: asyncio.Task[None] | None = None
-        self._complaints = Complaints(_log.bind(broker=where.broker))
+        self._complaints = Complaints(_log.bind(broker=where.broker), self._clock)
 
     async def run(self, stop: Stop) -> None:
         """Take ticks until the stop."""
@@ -177,7 +177,7 @@ class Ticker:
                 line.rests_until = 0
                 self._connect(line)
         if all(line.connection.token for line in self._lines.values()):
-            self._complaints.heal("ticks.waits_for_token")
+            self._complaints.heal("ticks.waits_for_token", "ticks.waits_for_login")
 
     def _closed_until(self) -> int:
         """Give until when (UTC epoch ns) the broker is left alone, 0 where it is not."""
@@ -210,10 +210,18 @@ class Ticker:
         try:
             token = self._tokens.current()
         except TokenRefused as error:
-            self._complaints.say("ticks.waits_for_token", wanted=error.wanted, found=error.found, remedy=error.remedy)
+            self._say_tokenless(error)
             return
         connection.token = token
         reactor.call(connection.open, token)
+
+    def _say_tokenless(self, error: TokenRefused) -> None:
+        """Say that a token is missing; at a start the login may be on its way, unless one was refused already."""
+        said = {"wanted": error.wanted, "found": error.found, "remedy": error.remedy}
+        if self._tokens.has_refused:
+            self._complaints.say("ticks.waits_for_token", **said)
+        else:
+            self._complaints.say_late("ticks.waits_for_token", "ticks.waits_for_login", **said)
 
     async def _follow(self) -> None:
         try:
@@ -254,11 +262,12 @@ class Ticker:
         try:
             token = self._tokens.current()
             self._master, self._master_day = await asyncio.to_thread(self._pull_master, token), day
-            self._complaints.heal("ticks.waits_for_instruments")
+            self._complaints.heal("ticks.waits_for_instruments", "ticks.asks_again_for_instruments")
         except TokenRefused as error:
-            self._complaints.say("ticks.waits_for_token", wanted=error.wanted, found=error.found, remedy=error.remedy)
+            self._say_tokenless(error)
         except (Unreachable, BadInput) as error:
-            self._complaints.say("ticks.waits_for_instruments", wanted=error.wanted, found=error.found)
+            said = {"wanted": error.wanted, "found": error.found}
+            self._complaints.say_late("ticks.waits_for_instruments", "ticks.asks_again_for_instruments", **said)
         if self._master and (unlisted := [name for name in self._names() if not self._is_listed(name)]):
             more = f" and {len(unlisted) - NAMED_MAX} more" if len(unlisted) > NAMED_MAX else ""
             self._complaints.say(

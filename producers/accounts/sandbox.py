@@ -40,7 +40,7 @@ class SandboxUsers:
         self._settings, self._where, self._puller = settings, where, puller
         self._kept, self._clock = kept, clock
         self._tokens = Tokens(settings, SANDBOX, clock)
-        self._complaints = Complaints(_log)
+        self._complaints = Complaints(_log, clock)
         self._next_at = 0.0
         self._own, self._stamp = "", tuple[int, ...]()  # whose the token is, and the vault's stamp of it
 
@@ -57,9 +57,9 @@ class SandboxUsers:
         except TokenRefused:  # the part that logs in says so
             return False
         except (Unreachable, BadInput) as error:
-            self._complaints.say("accounts.sandbox_unknown", found=error.found)
+            self._complaints.say_late("accounts.sandbox_unknown", "accounts.waits_for_sandbox", found=error.found)
             return False
-        self._complaints.heal("accounts.sandbox_unknown")
+        self._complaints.heal("accounts.sandbox_unknown", "accounts.waits_for_sandbox")
         self._next_at = self._clock.monotonic() + LOOK_SECONDS
         changed = users != self._kept.users
         self._kept.users = users

@@ -91,7 +91,15 @@ class Tokens:
             if token and not self._is_refused(token):
                 return token
         found = "only refused ones" if self._refused else "none"
-        raise TokenRefused(f"an access token of {self._broker}", found, f"run bahi login {self._broker}")
+        remedy = f"run bahi login {self._broker}"
+        if self._broker == SANDBOX and not self._refused:
+            remedy = f"bahi sync logs in by itself; where it does not, {remedy}"
+        raise TokenRefused(f"an access token of {self._broker}", found, remedy)
+
+    @property
+    def has_refused(self) -> bool:
+        """Say whether any token was refused."""
+        return bool(self._refused)
 
     def refuse(self, token: str) -> None:
         """Do not give this token for REFUSED_SECONDS."""
