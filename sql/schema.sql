@@ -607,6 +607,41 @@ COMMENT ON COLUMN public.books.draft IS 'As it would be if the draft rules were 
 
 COMMENT ON COLUMN public.books.closed IS 'How many rows of closed_lots it has made.';
 
+CREATE TABLE public.broker_charges (
+    account_id text NOT NULL,
+    day date NOT NULL,
+    order_id text NOT NULL,
+    exchange text NOT NULL,
+    tradingsymbol text NOT NULL,
+    product text NOT NULL,
+    side text NOT NULL,
+    quantity numeric NOT NULL,
+    average_price numeric NOT NULL,
+    brokerage numeric,
+    transaction_tax numeric,
+    transaction_tax_type text,
+    exchange_charge numeric,
+    sebi numeric,
+    stamp numeric,
+    gst numeric,
+    total numeric,
+    ours jsonb,
+    asked_at timestamp with time zone NOT NULL,
+    answered_at timestamp with time zone NOT NULL,
+    raw jsonb NOT NULL,
+    n bigint NOT NULL
+);
+
+COMMENT ON TABLE public.broker_charges IS 'What the broker''s virtual contract note says of each executed order; docs/reconciliation.md.';
+
+COMMENT ON COLUMN public.broker_charges.quantity IS 'What was filled of the order when the broker was asked; average_price is at what.';
+
+COMMENT ON COLUMN public.broker_charges.exchange_charge IS 'With the investor protection fund and clearing, as the broker shows them.';
+
+COMMENT ON COLUMN public.broker_charges.ours IS 'What our table of charges gives instead, where that is not the same; of the newest day alone.';
+
+COMMENT ON COLUMN public.broker_charges.n IS 'Of one answer: orders with the same n were asked about together.';
+
 CREATE TABLE public.candle_clocks (
     stream_id smallint NOT NULL,
     newest_ns bigint NOT NULL,
@@ -1461,6 +1496,9 @@ ALTER TABLE ONLY public.bahi_migrations
 ALTER TABLE ONLY public.books
     ADD CONSTRAINT books_pkey PRIMARY KEY (account_id, strategy_id, exchange, tradingsymbol, product, draft);
 
+ALTER TABLE ONLY public.broker_charges
+    ADD CONSTRAINT broker_charges_pkey PRIMARY KEY (account_id, day, order_id);
+
 ALTER TABLE ONLY public.candle_clocks
     ADD CONSTRAINT candle_clocks_pkey PRIMARY KEY (stream_id);
 
@@ -1586,6 +1624,8 @@ CREATE UNIQUE INDEX attribution_rules_now ON public.attribution_rules USING btre
 CREATE INDEX books_open ON public.books USING btree (account_id) WHERE ((quantity <> (0)::numeric) AND (NOT draft));
 
 CREATE INDEX books_symbol ON public.books USING btree (exchange, tradingsymbol);
+
+CREATE INDEX broker_charges_disputed ON public.broker_charges USING btree (account_id) WHERE (ours IS NOT NULL);
 
 CREATE INDEX candles_1m_bucket ON public.candles_1m USING btree (bucket, stream_id);
 

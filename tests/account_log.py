@@ -12,6 +12,7 @@ import zstandard
 from events.accounts import (
     STREAM,
     ActionSet,
+    ChargesTold,
     FillSet,
     Forwarded,
     Kind,
@@ -93,6 +94,23 @@ class AccountLog:
         )
         return self.add(told, asked)
 
+    def charges(
+        self, account: str, asked: Sequence[dict[str, Any]], told: object, clock: str = "23:55:00", day: str = DAY
+    ) -> int:
+        """Append what the broker says that these orders cost, also as raw bytes."""
+        packer, at = zstandard.ZstdCompressor(), at_ns(clock, day)
+        body = told if isinstance(told, bytes) else body_of(told)
+        said = ChargesTold(
+            account=account,
+            broker="kite",
+            run="r",
+            asked_ns=at,
+            answered_ns=at + 50_000_000,
+            asked=packer.compress(json.dumps(asked).encode()),
+            body=packer.compress(body),
+        )
+        return self.add(said, at)
+
     def run(self, account: str, clock: str = "10:00:01", **told: Any) -> int:
         """Append the end of a run."""
         finished = at_ns(clock)
@@ -144,6 +162,13 @@ def order(order_id: str = "260413000000001", **told: Any) -> dict[str, object]:
         "guid": "x",
     }
     return {**usual, **told}
+
+
+def noted(of: dict[str, Any], **told: Any) -> dict[str, Any]:
+    """Give what Kite is asked about an executed order. told: what is otherwise."""
+    names = ("order_id", "exchange", "tradingsymbol", "transaction_type", "variety", "product", "order_type")
+    asked = {name: of[name] for name in names}
+    return {**asked, "quantity": of["filled_quantity"], "average_price": of["average_price"], **told}
 
 
 def trade(trade_id: str, order_id: str = "260413000000001", **told: Any) -> dict[str, object]:
@@ -241,5 +266,6 @@ def a_day() -> AccountLog:
         sale = trade("5", transaction_type="SELL", quantity=7)
         log.snapshot(account, "trades", [trade("1"), trade("2"), *odd, sale], "09:21:00")
         log.again(account, "holdings", "09:21:00")
+        log.charges(account, [noted(order())], [{"tradingsymbol": "INFY", "charges": {"brokerage": 20}}], "09:21:00")
         log.run(account, "09:21:01")
     return log

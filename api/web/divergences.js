@@ -25,7 +25,13 @@ const TYPES = {
   quantity: ["quantity", "Look at the trades of this line, and tell by hand what is missing."],
   average_price: ["average price", "Compare with the contract note: a demerger, or a trade whose price was corrected."],
   pnl: ["profit and loss", "Compare with the contract note: a trade whose price was corrected."],
-  charge: ["charges", "Compare with the contract note."],
+  charge: ["charges", "Look at the row of the tariff for this day: its rate and its source. Where the broker is right, set a tariff of your own."],
+};
+const CHARGE_FACTS = {
+  day: ["Day", String],
+  components: ["By kind", kinds],
+  orders_count: ["Orders", format.quantity],
+  note_answered_at: ["Broker asked", when],
 };
 const TELLABLE = new Set(["missing_fill", "manual_trade", "corporate_action", "conversion", "expired", "quantity"]);
 const HIDDEN = new Set(["settling", "orders", "actions"]);
@@ -186,10 +192,11 @@ function type(cell, each) {
 }
 
 /** Both sides are quantities, but for a price and for rupees. */
-const figure = (each) => ({ average_price: format.exact, pnl: format.money })[each.type] ?? format.quantity;
+const figure = (each) => ({ average_price: format.exact, pnl: format.money, charge: format.money })[each.type] ?? format.quantity;
 
 function orders(each) {
   const told = (each.evidence.orders ?? []).map((order) => {
+    if (each.type === "charge") return format.make("li", "", `order ${order.order_id}: ${costs(order)}`);
     const of = order.placed_by ? `placed by ${order.placed_by}` : `of which ${format.quantity(order.traded_quantity)} in trades`;
     const item = format.make("li");
     item.append(format.make("time", "dim", order.day), format.make("b", "", `order ${order.order_id}`));
@@ -202,11 +209,22 @@ function orders(each) {
   return [list];
 }
 
+function costs(order) {
+  const what = `${order.side} ${format.quantity(order.quantity)} at ${format.exact(order.average_price)}`;
+  return `${what} costs ${format.money(order.theirs)} by the broker, ${format.money(order.ours)} by ours`;
+}
+
+/** What is apart by half a paisa or more, of all kinds of charges. */
+function kinds(components) {
+  const apart = Object.entries(components).filter(([, both]) => Math.abs(both.ours - both.theirs) >= 0.005);
+  return apart.map(([name, both]) => `${name.replaceAll("_", " ")} ${format.money(both.theirs)} for ${format.money(both.ours)}`).join(", ");
+}
+
 function facts(each) {
   const list = format.make("dl", "facts");
   for (const [name, value] of Object.entries(each.evidence)) {
     if (HIDDEN.has(name) || value === null) continue;
-    const [title, write] = FACTS[name] ?? [name.replaceAll("_", " "), (other) => (typeof other === "object" ? JSON.stringify(other) : String(other))];
+    const [title, write] = (each.type === "charge" && CHARGE_FACTS[name]) || FACTS[name] || [name.replaceAll("_", " "), (other) => (typeof other === "object" ? JSON.stringify(other) : String(other))];
     const pair = format.make("div");
     pair.append(format.make("dt", "", title), format.make("dd", "", write(value)));
     list.append(pair);

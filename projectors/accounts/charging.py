@@ -61,7 +61,8 @@ class Executed(NamedTuple):
 
 
 @lru_cache(TARIFFS_MAX)
-def _parsed(_: str, text: str) -> Tariff:
+def parsed(_: str, text: str) -> Tariff:
+    """Read a table of charges; its checksum comes first. Raises SettingError."""
     return Tariff.parse(text)
 
 
@@ -108,7 +109,7 @@ def day_charges(
     dp: dict[tuple[str, str, str], Decimal] = {}
     for exchange, listed in sorted(by_exchange.items()):
         try:
-            sheet = _parsed(*tariff)
+            sheet = parsed(*tariff)
             orders = _orders(listed)
             undone = _undone(orders)
             dp |= _depository(day, orders, undone, sheet)
@@ -122,7 +123,7 @@ def day_charges(
     for ordered in columns.values():
         kept = [(each, order) for each, order in ordered if each.exchange not in errors]
         try:
-            found += _note(day, kept, _parsed(*tariff), dp) if kept else []
+            found += _note(day, kept, parsed(*tariff), dp) if kept else []
         except (BahiError, ArithmeticError) as error:  # an exchange is in one column only
             errors |= dict.fromkeys((each.exchange for each, _ in kept), _said(error))
     return found, errors

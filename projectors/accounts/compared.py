@@ -20,7 +20,7 @@ Type = Literal[
     "quantity",
     "average_price",
     "pnl",
-    "charge",  # no broker's answer tells them yet
+    "charge",
 ]
 SHARE_EXCHANGES = ("NSE", "BSE")
 ZERO = Decimal(0)

@@ -42,6 +42,7 @@ async def set_tariff(rows: Rows, touched: Touched, said: TariffSet, n: int) -> N
     told = {name: getattr(said, name) for name in ("broker", "shipped", "text", "sha256")}
     await rows.run("set_tariff" if said.text else "remove_tariff", {**told, "n": n})
     for account in await rows.run("broker_accounts", told):
+        touched.note(account["account_id"])
         for each in await rows.run("days_of_account", {"account": account["account_id"]}):
             touched.day(account["account_id"], each["day"])
 

@@ -85,18 +85,28 @@ class Sheet(msgspec.Struct):
     unread: list[Unread] = []
 
 
+def parsed(what: str, body: bytes) -> Any:
+    """Read JSON, its numbers with the broker's own digits. Raises BadEvent where it is none."""
+    try:
+        return _json.decode(body)
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
+        raise BadEvent(f"the {what} as JSON", str(error), "run bahi verify") from error
+
+
+def data_of(what: str, body: bytes) -> Any:
+    """Give what stands in `data` of an answer, None where nothing does. Raises BadEvent where it is no answer."""
+    answer = parsed(what, body)
+    if not isinstance(answer, dict):
+        raise BadEvent(f"the {what} in `data`", f"{type(answer).__name__}", "the broker changed its answer")
+    return answer.get("data")
+
+
 def sheets(kind: Kind, body: bytes) -> dict[str, Sheet]:
     """Take an answer apart; give its sheets by table, their rows unread.
 
     Raises BadEvent where it is not an answer of this kind at all.
     """
-    try:
-        answer = _json.decode(body)
-    except (msgspec.DecodeError, ValueError, RecursionError) as error:
-        raise BadEvent(f"the {kind} as JSON", str(error), "run bahi verify") from error
-    if not isinstance(answer, dict):
-        raise BadEvent(f"the {kind} in `data`", f"{type(answer).__name__}", "the broker changed its answer")
-    data = answer.get("data")
+    data = data_of(kind, body)
     if data is None and kind in ("positions", "margins"):  # none, as null is none of the others
         data = {}
     if kind == "positions" and isinstance(data, dict):
@@ -147,11 +157,11 @@ def _key(item: object, names: tuple[str, ...]) -> str | None:
 
 def read(table: str, key: str, item: object, day: date) -> Row:
     """Read a row of a table. day: IST, on which the answer was given. Raises BadEvent where it cannot be read."""
-    _refuse_unstorable(item)
+    refuse_unstorable(item)
     return _READERS[table](item, day)._replace(key=key)
 
 
-def _refuse_unstorable(item: object) -> None:
+def refuse_unstorable(item: object) -> None:
     """Raise BadEvent for what PostgreSQL takes into no jsonb: the character 0, and numbers without end."""
     left = [item]
     while left:

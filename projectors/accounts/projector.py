@@ -6,9 +6,10 @@ knew. One that is unchanged writes no row but when it was asked.
 
     Snapshot  -> its body, or that of the one before -> sheets -> changes -> rows of what stands now, history, changes
                  (`taking`)
+    ChargesTold -> what the broker says that orders cost (`note`)
     Forwarded -> what the user decided (`decisions`)
     at the end of a batch, for what it touched -> whose it is (`attributing`) -> books (`folding`) -> costs (`charging`)
-                                                    -> what the broker says otherwise (`reconciling`)
+      -> what the broker says that it costs (`dispute`) -> what the broker says otherwise (`reconciling`)
 
 What is derived follows from the tables alone, so it is the same however the events are cut into batches.
 
@@ -20,12 +21,13 @@ money.
 from collections.abc import Sequence
 from typing import Any
 
-from events.accounts import STREAM, Forwarded, Known, Snapshot, SnapshotPart, SyncRun, TariffSet
+from events.accounts import STREAM, ChargesTold, Forwarded, Known, Snapshot, SnapshotPart, SyncRun, TariffSet
 from events.event import Recorded
 from events.messages import unpack
-from projectors.accounts import decisions
+from projectors.accounts import decisions, note
 from projectors.accounts.attributing import Attributing
 from projectors.accounts.charging import charge
+from projectors.accounts.dispute import dispute
 from projectors.accounts.folding import Folding
 from projectors.accounts.kite import Unread
 from projectors.accounts.parameters import plain, text
@@ -40,10 +42,12 @@ from sql.store import Rows
 NAME = "accounts"
 READ_EVENTS_MAX = 16  # in one transaction: three accounts, or a day of 1,000 trades each in some seconds
 
-Told = Known | Snapshot | SyncRun | Forwarded | TariffSet
-PLAIN: dict[str, type[Known] | type[SyncRun] | type[Forwarded] | type[TariffSet]] = {
+Plain = Known | SyncRun | ChargesTold | Forwarded | TariffSet
+Told = Snapshot | Plain
+PLAIN: dict[str, type[Plain]] = {
     "account.known.v1": Known,
     "account.sync.v1": SyncRun,
+    "account.charges.v1": ChargesTold,
     "account.forwarded.v1": Forwarded,
     "tariff.set.v1": TariffSet,
 }
@@ -100,17 +104,20 @@ class AccountProjector:
                     touched.answered.add(event.account)
                 case SyncRun():
                     await self._end_run(rows, n, event)
+                case ChargesTold():
+                    await self._park(rows, n, event, "charges", await note.take(rows, touched, n, event))
                 case Forwarded():
                     await decisions.take(rows, touched, event, n)
                 case TariffSet():
                     await decisions.set_tariff(rows, touched, event, n)
                 case Snapshot():
                     unread = await take(rows, touched, Answer.of(n, event), body)
-                    await self._park(rows, n, event, unread)
+                    await self._park(rows, n, event, event.kind, unread)
         attributing = await Attributing.begin(rows, touched)
         await attributing.run()
         await Folding(rows, touched, attributing).run()
         await charge(rows, touched)
+        await dispute(rows, touched)
         await reconcile(rows, touched)
 
     async def _end_run(self, rows: Rows, n: int, run: SyncRun) -> None:
@@ -133,12 +140,14 @@ class AccountProjector:
         await rows.run("keep_run", ended)
         await rows.run("end_run", ended)
 
-    async def _park(self, rows: Rows, n: int, snapshot: Snapshot, unread: Sequence[Unread]) -> None:
+    async def _park(
+        self, rows: Rows, n: int, told: Snapshot | ChargesTold, kind: str, unread: Sequence[Unread]
+    ) -> None:
         """Keep rows aside that cannot be read, whole."""
-        shared = {"projector": NAME, "stream": self._stream, "n": n, "packets": 1, "at": instant(snapshot.answered_ns)}
+        shared = {"projector": NAME, "stream": self._stream, "n": n, "packets": 1, "at": instant(told.answered_ns)}
         for part, (place, error, raw) in enumerate(unread, 1):
             row = f"row {place} of " if place else ""
-            what = plain(f"{row}the {snapshot.kind} of {snapshot.account}: {error}")
+            what = plain(f"{row}the {kind} of {told.account}: {error}")
             payload = raw if isinstance(raw, bytes) else text(raw).encode()
             await rows.run("park_event", {**shared, "part": part, "error": what, "payload": payload})
 
@@ -164,6 +173,7 @@ TABLES = (
         "closed_lots",
         "trade_charges",
         "uncharged",
+        "broker_charges",
         "corrections",
         "missing_fills",
         "divergences",

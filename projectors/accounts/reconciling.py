@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from projectors.accounts import dispute
 from projectors.accounts.compared import SHARE_EXCHANGES, Divergence, Foreign, Line, Missing
 from projectors.accounts.divergence import divergences
 from projectors.accounts.first_lots import SHARES
@@ -68,13 +69,14 @@ async def _account(rows: Rows, account: str) -> None:
     if "orders" in answers and (user := told[0]["broker_user"]):
         placed = await rows.run("foreign_orders", {**about, "day": days["orders"], "user": user})
         foreign = [Foreign(**row) for row in placed]
-    found = divergences(lines, missing, foreign, days)
+    disputed = [msgspec.convert(row, dispute.Disputed) for row in await rows.run("read_disputes", about)]
+    found = [*divergences(lines, missing, foreign, days), *dispute.divergences(disputed)]
     await rows.run("drop_divergences", about)
     if found:
         moves = await _moves(rows, account, found)
         kept = [_row(each, moved, answers, missing) for each, moved in zip(found, moves, strict=True)]
-        observed_at = max(each.answered_at for each in answers.values())
-        await rows.run("keep_divergences", {**about, "rows": text(kept), "observed_at": observed_at})
+        told_at = [*(each.answered_at for each in answers.values()), *(each.answered_at for each in disputed)]
+        await rows.run("keep_divergences", {**about, "rows": text(kept), "observed_at": max(told_at)})
 
 
 async def _moves(rows: Rows, account: str, found: Sequence[Divergence]) -> list[Moves]:
@@ -106,8 +108,8 @@ def _row(each: Divergence, moved: Moves, answers: Answers, missing: Sequence[Mis
 
 def is_settling(each: Divergence, moved: Moves, answers: Answers) -> bool:
     """Tell whether one side moved after the other one was asked for."""
-    if "orders" in each.evidence and each.type == "manual_trade":
-        return False
+    if "orders" in each.evidence and each.type in ("manual_trade", "charge"):
+        return False  # an order says all of it, and no pull to come says otherwise
     positions, trades, holdings = answers.get("positions"), answers.get("trades"), answers.get("holdings")
     if positions is None or trades is None:
         return False

@@ -179,7 +179,11 @@ async def _learn_multipliers(rows: Rows, touched: Touched, standing: Iterable[Ro
     listed = [row.columns for row in standing if "multiplier" in row.columns]
     if not listed:
         return
-    for each in await rows.run("learn_multipliers", {"rows": text(listed)}):
+    learned = await rows.run("learn_multipliers", {"rows": text(listed)})
+    if learned:
+        for row in await rows.run("noted_accounts"):
+            touched.note(row["account_id"])
+    for each in learned:
         for row in await rows.run("lines_of_symbol", each):
             touched.line(row["account_id"], Line.of(row))
         for row in await rows.run("days_of_symbol", each):

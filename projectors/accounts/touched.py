@@ -24,7 +24,8 @@ class Touched(msgspec.Struct):
     """By account: orders and trades told anew (by order id), lines to fold from the beginning, days to charge again.
 
     answered: accounts of which the broker told something, also that all is as before. openings: accounts whose first
-    lots were just told. rules: the user's rules are others now, so that all of the past is attributed again.
+    lots were just told. rules: the user's rules are others now, so that all of the past is attributed again. notes:
+    accounts whose charges have to be compared with the broker's again.
     """
 
     accounts: set[str] = set()
@@ -34,6 +35,7 @@ class Touched(msgspec.Struct):
     days: dict[str, set[date]] = {}
     openings: set[str] = set()
     rules: bool = False
+    notes: set[str] = set()
 
     def order(self, account: str, order_id: str) -> None:
         """Note an order or one of its trades."""
@@ -44,6 +46,11 @@ class Touched(msgspec.Struct):
         """Note a line that has to be folded from its beginning."""
         self.accounts.add(account)
         self.lines.setdefault(account, set()).add(line)
+
+    def note(self, account: str) -> None:
+        """Note that what the broker says of an account's charges, or what ours follow from, is another one now."""
+        self.accounts.add(account)
+        self.notes.add(account)
 
     def day(self, account: str, day: date) -> None:
         """Note a day whose charges are others now."""
