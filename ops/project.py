@@ -74,6 +74,7 @@ class Streams:
 class Running(msgspec.Struct):
     """A loop at work, and how it is ended. watch: who follows it as long as it lasts."""
 
+    loop: Loop
     task: asyncio.Task[None]
     stop: Stop
     watch: asyncio.Task[None] | None
@@ -131,7 +132,8 @@ class Worker:
             if each.wants(stream)
         }
         try:
-            called = await self._roll.call(able)
+            halted = [each.loop.halted for each in self._running.values() if each.loop.halted]
+            called = await self._roll.call(able, halted)
         except Unreachable as error:
             await self._roll.close()
             self._complaints.say("project.waits", wanted=error.wanted, found=error.found, remedy=error.remedy)
@@ -144,7 +146,7 @@ class Worker:
         own = Stop()
         loop = self._begin(self._projections[projector], stream, own)
         watch = tasks.create_task(self._watch(loop)) if self._watch else None
-        self._running[pair] = Running(tasks.create_task(loop.run()), own, watch)
+        self._running[pair] = Running(loop, tasks.create_task(loop.run()), own, watch)
 
     def _forget_ended(self) -> None:
         for pair in [pair for pair, each in self._running.items() if each.task.done()]:

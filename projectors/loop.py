@@ -46,6 +46,7 @@ from runtime.metrics import (
 )
 from runtime.waiting import Backoff
 from sql.store import LEASE_SECONDS, Lease, Rows, Store
+from sql.workers import Halted
 
 READ_EVENTS_MAX = 1024  # one batch: about 10,000 ticks in one transaction, where loading is quickest
 BLOCK_MS = 500  # a quiet read ends this often to look at lease and stop
@@ -122,6 +123,7 @@ class Loop:
         self._read_events = min(read_events, projection.read_events or read_events)
         self.is_live = True  # its tables may hold rows of events that were lost since; those of a rebuild do not
         self._lost: list[LostRows] = []  # to be noted with the commit that passes them
+        self.halted: Halted | None = None  # until it has gone on
         self._complaints = Complaints(self._log)
         self._retries = Retries(projection, store, reader, clock)
         self._isolate_until = 0  # events up to this n are taken one by one
@@ -154,13 +156,15 @@ class Loop:
                 self._log.warning("projector.lease_lost", found=error.found)
             except Halt as error:
                 self._log.error("projector.halted", wanted=error.wanted, found=error.found, remedy=error.remedy)
-                await self._halt()
+                await self._halt(error)
             except Exception as error:  # noqa: BLE001  # a defect of one projector stops no other pair
                 self._log.exception("projector.failed", found=f"{type(error).__name__}: {error}")
-                await self._halt()
+                await self._halt(Halt("the events from here on to be applied", repr(error), "report it"))
         await self._store.close()
 
-    async def _halt(self) -> None:
+    async def _halt(self, why: Halt) -> None:
+        place = self.projection.name, self.stream, self.progress.n + 1
+        self.halted = Halted(*place, why.wanted, why.found, why.remedy, self._clock.now_ns())
         await self.progress.turn(State.HALTED)
         await self._stop.pause(HALTED_SECONDS)
 
@@ -275,6 +279,7 @@ class Loop:
                     raise
         self._complaints.heal("projector.waits")
         projector.committed()
+        self.halted = None
         self._lost = [each for each in self._lost if each.n > target]
         lease.n = target
         self._committed_at = self._renewed_at = self._clock.monotonic()

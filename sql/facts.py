@@ -11,10 +11,12 @@ from sql.accounts import AccountHealth
 from sql.pool import Connection, connect, flavour, reaching
 from sql.rebuilds import left_of
 from sql.statements import statements
+from sql.workers import Halted
 
 REBUILDS_SINCE = 5  # the migration that knows versions of tables
 DECISIONS_SINCE = 10  # the migration that knows decisions about parked events
 ACCOUNTS_SINCE = 13  # the migration that knows the trading accounts
+HALTED_SINCE = 22  # the migration that knows what has halted
 DIVERGENCES_SINCE = 16  # the migration that knows what books and brokers do not agree on
 ACCOUNTS_MAX = 1000  # of the accounts that are looked at; who has more reads GET /accounts
 
@@ -101,6 +103,7 @@ class DatabaseFacts(msgspec.Struct, frozen=True):
     unlisted: list[str] = []
     accounts: list[AccountHealth] = []
     divergences: list[DivergenceSum] = []
+    halted: list[Halted] = []
 
 
 async def look(database_url: str, gaps_since: datetime, broker: str, watchlist: Sequence[str]) -> DatabaseFacts:
@@ -155,6 +158,9 @@ async def _look(connection: Connection, gaps_since: datetime) -> DatabaseFacts:
         accounts=await _accounts(connection) if last["number"] >= ACCOUNTS_SINCE else [],
         divergences=msgspec.convert(await _rows(connection, "divergence_sums"), list[DivergenceSum])
         if last["number"] >= DIVERGENCES_SINCE
+        else [],
+        halted=msgspec.convert(await _rows(connection, "read_halted"), list[Halted])
+        if last["number"] >= HALTED_SINCE
         else [],
     )
 

@@ -106,7 +106,7 @@ async def reaching(what: str) -> AsyncIterator[None]:
             f"PostgreSQL to answer: {what}", _first_line(error), "it is tried again; is DATABASE_URL right?"
         ) from error
     except (psycopg.DataError, psycopg.IntegrityError) as error:
-        raise BadEvent(f"PostgreSQL to take the rows of {what}", _first_line(error), "the event is parked") from error
+        raise BadEvent(f"PostgreSQL to take {what}", _first_line(error), "the event is parked") from error
     except _NOT_NOW as error:
         raise Unreachable(f"PostgreSQL to take {what}", _first_line(error), "it is tried again") from error
     except _NOT_MIGRATED as error:

@@ -1474,12 +1474,15 @@ COMMENT ON TABLE public.uncharged IS 'Days whose charges cannot be reckoned, and
 CREATE TABLE public.workers (
     worker text NOT NULL,
     pairs jsonb NOT NULL,
-    alive_until timestamp with time zone NOT NULL
+    alive_until timestamp with time zone NOT NULL,
+    halted jsonb DEFAULT '[]'::jsonb NOT NULL
 );
 
 COMMENT ON TABLE public.workers IS 'The processes that run projectors, what each of them could run, and until when it counts as alive.';
 
 COMMENT ON COLUMN public.workers.pairs IS 'Arrays of projector, stream and weight: what this process knows and sees.';
+
+COMMENT ON COLUMN public.workers.halted IS 'Objects of projector, stream, n, wanted, found, remedy and at_ns: its pairs that do not go on, each before event n.';
 
 ALTER TABLE ONLY public.account_changes
     ADD CONSTRAINT account_changes_pkey PRIMARY KEY (cursor);

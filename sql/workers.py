@@ -3,7 +3,7 @@
 It decides nothing about rows: leases and epochs (`sql.store`) keep two owners apart, whatever the roll says.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 from psycopg.types.json import Jsonb
@@ -16,6 +16,21 @@ ALIVE_SECONDS = 5.0  # who is silent for longer does not count; below a lease: a
 KEPT_SECONDS = 3600.0  # how long a silent one stays on the roll; it may be frozen, and says so by itself when it wakes
 
 Pair = tuple[str, str]  # projector, stream
+
+
+class Halted(msgspec.Struct, frozen=True):
+    """A pair that stands before an event and does not go on. n: that event, the first that is not in the tables.
+
+    at_ns: when it was last tried (UTC epoch ns).
+    """
+
+    projector: str
+    stream: str
+    n: int
+    wanted: str
+    found: str
+    remedy: str
+    at_ns: int
 
 
 class Called(msgspec.Struct, frozen=True):
@@ -34,12 +49,12 @@ class Roll:
         self._database_url = database_url
         self._connection: Connection | None = None
 
-    async def call(self, able: Mapping[Pair, int]) -> Called:
-        """Say that this worker lives and what it could run, and hear of the others. Raises Unreachable."""
+    async def call(self, able: Mapping[Pair, int], halted: Sequence[Halted] = ()) -> Called:
+        """Say that this worker lives, what it could run, what halted, and hear of the others. Raises Unreachable."""
         async with reaching("the roll of the workers"):
             connection = await self._connected()
             pairs = Jsonb([[*pair, weight] for pair, weight in sorted(able.items())])
-            mine = {"worker": self.worker, "pairs": pairs, "alive_seconds": ALIVE_SECONDS}
+            mine = {"worker": self.worker, "pairs": pairs, "alive_seconds": ALIVE_SECONDS, "halted": _rows(halted)}
             await connection.execute(statements["answer_call"], mine)
             await connection.execute(statements["forget_workers"], {"kept_seconds": KEPT_SECONDS})
             alive = await (await connection.execute(statements["read_workers"])).fetchall()
@@ -72,3 +87,9 @@ class Roll:
         if self._connection is None or self._connection.closed:
             self._connection = await connect(self._database_url)
         return self._connection
+
+
+def _rows(halted: Sequence[Halted]) -> Jsonb:
+    """Give them as PostgreSQL takes them: an error may quote NUL from outside, which no jsonb holds."""
+    told = [msgspec.structs.asdict(each) for each in halted]
+    return Jsonb([{k: v.replace("\0", "") if isinstance(v, str) else v for k, v in each.items()} for each in told])

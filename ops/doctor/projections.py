@@ -9,7 +9,9 @@ from ops.facts.gather import Facts
 from ops.facts.streams import ProjectorFacts, StreamFacts
 from projectors.catalogue import PROJECTIONS
 from runtime.calendar import IST
+from runtime.clock import NS_PER_SECOND
 from sql.owner import lives
+from sql.workers import Halted
 
 STILL_SECONDS = 5.0  # invariant 8: idle with n below the last id for so long is wrong
 
@@ -64,6 +66,10 @@ def _standing(
         return wrong("projectors", found, "see docs/durability.md; bahi verify says what is where")
     if not each.lag_events or before is None or each.n != before:
         return None
+    assert facts.database.facts is not None, "asked by `standing`"
+    for halt in facts.database.facts.halted:
+        if (halt.projector, halt.stream) == (each.projector, stream.stream):
+            return _halted(halt, each)
     lag = f"{where} stands at {each.n}, {each.lag_events} events behind, and did not move for {seconds:.0f} s"
     if not each.held:
         state = wrong if facts.running else note
@@ -72,6 +78,16 @@ def _standing(
         return wrong("projectors", f"{lag}; its owner {each.owner} is dead", "bahi project: it takes over at once")
     remedy = "read what that bahi project says: it may have halted, or wait for PostgreSQL"
     return wrong("projectors", f"{lag}; {each.owner} holds it", remedy)
+
+
+def _halted(halt: Halted, each: ProjectorFacts) -> Finding:
+    """Say before which event a projector has halted, why, and how that event is seen."""
+    at = datetime.fromtimestamp(halt.at_ns / NS_PER_SECOND, IST)
+    n = max(halt.n, each.n + 1)  # where it halted before it began, it did not know its place
+    where = f"{halt.projector} has halted at event {n} of {halt.stream}, {each.lag_events} events behind"
+    why = f"wanted {halt.wanted}; found {halt.found} (tried last at {at:%H:%M:%S} IST)"
+    look = f"bahi explain {halt.stream} {n} shows the event"
+    return wrong("projectors", f"{where}: {why}", f"{halt.remedy}; {look}; it is tried again by itself")
 
 
 def went_back(facts: Facts) -> Iterator[Finding]:

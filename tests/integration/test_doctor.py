@@ -1,10 +1,11 @@
 """bahi doctor: what is well is said to be, each thing that is wrong is found with what mends it."""
 
+import asyncio
 import json
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -13,18 +14,29 @@ import pytest
 import redis
 
 from events import codec, standing
-from events.event import Event
+from events.archive import Archive
+from events.event import Event, Recorded
+from events.reader import Reader
+from events.redis_log import RedisLog
 from ops.doctor import machine
 from ops.doctor.examine import examine, is_well
 from ops.doctor.finding import Finding, State
 from ops.embedded import discover
 from ops.facts.gather import gather
+from ops.project import Streams, Worker
+from projectors.loop import Loop
+from projectors.projector import Projection
+from projectors.ticks import TICKS, TickProjector
 from runtime.clock import NS_PER_SECOND, ManualClock, SystemClock
+from runtime.lifecycle import Stop
 from runtime.settings import Settings, load
 from runtime.vault import Vault
 from sql.owner import worker
+from sql.store import Rows, Store
+from sql.workers import Halted, Roll
 from tests import servers
 from tests.loops import ask
+from tests.patience import PATIENCE_SECONDS
 from tests.ports import free_port
 from tests.small_log import SmallLog, market, small_log
 
@@ -199,6 +211,60 @@ async def test_a_projector_that_stands_still_below_the_end_is_wrong(ready: Setti
         found = [each for each in await examine(ready) if each.check == "projectors"]
     assert [each.state for each in found] == [State.WRONG] * 3
     assert "nobody runs it" in found[0].found
+
+
+class Strict(TickProjector):
+    """Stands for money: what PostgreSQL refuses of it (from n = 5 on) stops all that comes behind it."""
+
+    last = 0
+
+    def absorb(self, batch: Sequence[Recorded]) -> None:
+        self.last = batch[-1].n
+
+    def due(self, waited_seconds: float) -> int | None:
+        return self.last or None
+
+    async def write(self, rows: Rows) -> None:
+        if self.last < 5:
+            return
+        await rows.run("note_lost_rows", {"projector": None, "stream": None, "n": None, "lost": None})
+
+
+async def test_the_event_at_which_a_projector_has_halted_is_named(ready: Settings, log: SmallLog) -> None:
+    assert ready.database_url
+    assert ready.redis_url
+    url, redis_log, archive, stop = ready.database_url, RedisLog.connect(ready.redis_url), Archive.at(ready), Stop()
+
+    def begin(projection: Projection, stream: str, own: Stop) -> Loop:
+        return Loop(projection, stream, Store(url), Reader(redis_log, archive), SystemClock(), redis_log, own)
+
+    strict = Projection("strict", TICKS.wants, Strict, parks=False)
+    async with asyncio.TaskGroup() as tasks, asyncio.timeout(PATIENCE_SECONDS):
+        working = Worker(Roll(url), Streams(redis_log, archive), [strict], begin)
+        running = tasks.create_task(working.run(stop, tasks))
+        halted: list[Finding] = []
+        while not halted:
+            found = [each for each in await examine(ready) if each.check == "projectors"]
+            halted = [each for each in found if "has halted at event" in each.found]
+        stop.set()
+        await running
+    assert halted[0].state is State.WRONG
+    assert f"strict has halted at event 5 of {log.stream}, " in halted[0].found
+    assert "null value in column" in halted[0].found
+    assert f"bahi explain {log.stream} 5" in halted[0].remedy
+    assert "has halted" not in str(await examine(ready)), "who ended has not halted"
+    await redis_log.close()
+
+
+async def test_a_halt_may_quote_whatever_came_from_outside(ready: Settings, log: SmallLog) -> None:
+    await log.receive(*market(30, 1))
+    assert ready.database_url
+    roll = Roll(ready.database_url)
+    await roll.call({}, [Halted("ticks", log.stream, 9, "rows", "NUL \0 and \\u0000 and %s {", "mend it", 1)])
+    found = [each.found for each in await examine(ready) if "has halted" in each.found]
+    assert len(found) == 1
+    assert "NUL  and \\u0000 and %s {" in found[0]
+    await roll.leave()
 
 
 async def test_an_owner_that_died_is_named(ready: Settings, log: SmallLog) -> None:

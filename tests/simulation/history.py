@@ -27,7 +27,7 @@ from projectors.difference import Comparison
 from projectors.loop import Loop
 from projectors.rebuild import Plan as Rebuilding
 from projectors.rebuild import Rebuild, Stopped
-from runtime.errors import BadInput, HoleInLog, Unreachable
+from runtime.errors import BadInput, Halt, HoleInLog, Unreachable
 from runtime.lifecycle import Stop
 from runtime.waiting import Backoff
 from tests.simulation.counting import BAD, projection
@@ -55,13 +55,13 @@ LAST_BATCHES = 2  # appended when all is calm: a quiet log must not be what make
 class Watched(Loop):
     """The product's loop, which tells the history when it stops for a person."""
 
-    halted: Callable[[BaseException], None]
+    told: Callable[[BaseException], None]
 
-    async def _halt(self) -> None:
-        why = sys.exc_info()[1]
-        assert why is not None, "it halts for a reason"
-        self.halted(why)
-        await super()._halt()
+    async def _halt(self, why: Halt) -> None:
+        raised = sys.exc_info()[1]
+        assert raised is not None, "it halts for a reason"
+        self.told(raised)
+        await super()._halt(why)
 
 
 class Person:
@@ -205,7 +205,7 @@ class History:
         reader, clock = Reader(log, self._archive()), HostClock(self.world, process.host)
         made = projection(name, lazy=PROJECTORS[name])
         loop = Watched(made, STREAM, SimulatedStore(self.tables), reader, clock, log, life.stop)
-        loop.halted = lambda why: self.world.end_of(process, why)
+        loop.told = lambda why: self.world.end_of(process, why)
         await loop.run()
 
     async def _rebuild(self, process: Process) -> None:
