@@ -36,7 +36,7 @@ async def take(rows: Rows, touched: Touched, n: int, told: ChargesTold) -> list[
 
 
 def day_of(told: ChargesTold) -> date:
-    """Give the IST day that the broker told of: at night still the day before."""
+    """Give the IST day that the broker told of: at night still the day before, if its orders do not say otherwise."""
     return (instant(told.answered_ns).astimezone(IST) - NEW_DAY).date()
 
 

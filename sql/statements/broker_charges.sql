@@ -1,8 +1,11 @@
--- keep_broker_charges: what the broker says that orders cost; what it said later stays
+-- keep_broker_charges: what the broker says that orders cost, of their own day after midnight; what it said later stays
 insert into broker_charges as held (
     account_id, day, order_id, exchange, tradingsymbol, product, side, quantity, average_price, brokerage,
     transaction_tax, transaction_tax_type, exchange_charge, sebi, stamp, gst, total, asked_at, answered_at, raw, n)
-select %(account)s, %(day)s, order_id, exchange, tradingsymbol, product, side, quantity, average_price, brokerage,
+select %(account)s, coalesce((select max(orders.day) from orders
+                              where orders.account_id = %(account)s and orders.order_id = told.order_id
+                                and orders.day in (%(day)s, %(day)s::date + 1)), %(day)s),
+       order_id, exchange, tradingsymbol, product, side, quantity, average_price, brokerage,
        transaction_tax, transaction_tax_type, exchange_charge, sebi, stamp, gst, total, %(asked_at)s, %(answered_at)s,
        raw, %(n)s
 from jsonb_to_recordset(%(rows)s::jsonb) as told (

@@ -143,6 +143,17 @@ async def test_at_night_the_broker_tells_of_the_day_before(desk: Desk) -> None:
     assert row["day"].isoformat() == DAY
 
 
+@pytest.mark.parametrize("first", [DAY, NEXT_DAY])
+async def test_orders_say_of_which_day_a_note_is_that_comes_at_night(desk: Desk, first: str) -> None:
+    """The sandbox's day begins at midnight; Kite's does some hours later."""
+    log = begun()
+    log.snapshot("main", "orders", [order("1", order_timestamp=f"{first} 00:10:00")], "00:30:00", NEXT_DAY)
+    log.charges("main", [BUY], note_of([BUY]), "00:30:01", NEXT_DAY)
+    await desk.project(ACCOUNTS, log.events)
+    (row,) = await desk.rows("select day from broker_charges")
+    assert row["day"].isoformat() == first
+
+
 async def test_an_account_without_a_tariff_has_no_such_divergence(desk: Desk) -> None:
     log = AccountLog()
     log.charges("main", [BUY], note_of([BUY]))
