@@ -1334,6 +1334,21 @@ CREATE TABLE public.projections (
 
 COMMENT ON TABLE public.projections IS 'The tables of each projector: by which version they were made, how often they were replaced.';
 
+CREATE TABLE public.round_trips (
+    account_id text NOT NULL,
+    strategy_id text NOT NULL,
+    exchange text NOT NULL,
+    tradingsymbol text NOT NULL,
+    product text NOT NULL,
+    trip integer NOT NULL,
+    day date NOT NULL,
+    ended_at timestamp with time zone NOT NULL,
+    realised numeric NOT NULL,
+    charges numeric NOT NULL
+);
+
+COMMENT ON TABLE public.round_trips IS 'Each round trip of a book that has ended: what its closings won (first in first out), and its share of what its trades cost.';
+
 CREATE TABLE public.strategies (
     strategy_id text NOT NULL,
     name text NOT NULL,
@@ -1586,6 +1601,9 @@ ALTER TABLE ONLY public.projection_checkpoints
 ALTER TABLE ONLY public.projections
     ADD CONSTRAINT projections_pkey PRIMARY KEY (projector);
 
+ALTER TABLE ONLY public.round_trips
+    ADD CONSTRAINT round_trips_pkey PRIMARY KEY (account_id, strategy_id, exchange, tradingsymbol, product, trip);
+
 ALTER TABLE ONLY public.strategies
     ADD CONSTRAINT strategies_pkey PRIMARY KEY (strategy_id);
 
@@ -1659,6 +1677,8 @@ CREATE INDEX parked_decisions_event ON public.parked_decisions USING btree (proj
 CREATE UNIQUE INDEX parked_decisions_key ON public.parked_decisions USING btree (requests_stream, key) WHERE (key <> ''::text);
 
 CREATE INDEX parked_tries_event ON public.parked_tries USING btree (projector, stream, n);
+
+CREATE INDEX round_trips_day ON public.round_trips USING btree (account_id, day);
 
 CREATE INDEX sync_runs_account ON public.sync_runs USING btree (account_id, n DESC);
 

@@ -264,7 +264,8 @@ def a_day() -> AccountLog:
         log.snapshot(account, "orders", [order()], "09:21:00", parts=2)
         odd = [trade("3", average_price="none"), trade("4", exchange="NASDAQ")]
         sale = trade("5", transaction_type="SELL", quantity=7)
-        log.snapshot(account, "trades", [trade("1"), trade("2"), *odd, sale], "09:21:00")
+        trip = [trade(str(6 + leg), product="MIS", transaction_type=side) for leg, side in enumerate(("BUY", "SELL"))]
+        log.snapshot(account, "trades", [trade("1"), trade("2"), *odd, sale, *trip], "09:21:00")
         log.again(account, "holdings", "09:21:00")
         log.charges(account, [noted(order())], [{"tradingsymbol": "INFY", "charges": {"brokerage": 20}}], "09:21:00")
         log.run(account, "09:21:01")

@@ -13,7 +13,7 @@ from litestar.params import FromPath, FromQuery
 from api.analytics.days import DayResult, checked_capital, in_sessions, read_days
 from api.analytics.marks import total
 from api.analytics.wanted import WANTED, Now, Wanted, checked, over
-from api.performance import Bin, Daily, Trip, Trips, histogram, of_days, of_trips
+from api.performance import Bin, Daily, Trips, histogram, of_days, of_trips
 from api.performance.exact import ZERO
 from api.tables import Tables
 from runtime.errors import BadInput
@@ -88,6 +88,10 @@ class _Nets(msgspec.Struct):
     nets: list[Decimal]
 
 
+class _Count(msgspec.Struct):
+    symbols: int
+
+
 @get(
     "/analytics/account/{account:str}/performance",
     summary="How well an account traded",
@@ -107,12 +111,11 @@ async def show_performance(
     if not (risk_free.is_finite() and abs(risk_free) <= RISK_FREE_MAX):
         raise BadInput("`risk_free` as a year's rate, 0.06 for 6 %", str(risk_free)[:40], "correct it")
     wanted = await checked(tables, over(msgspec.structs.replace(wanted, account=account), period, now))
-    results, nets, spread = await asyncio.gather(
+    results, nets, (traded,) = await asyncio.gather(
         read_days(tables, wanted, None),
         _results(tables, wanted),
-        tables.rows("api_spread", wanted.asked, _Spread),
+        tables.rows("api_symbols", wanted.asked, _Count),
     )
-    ended = now.time  # they come in order, and those of one time count in the order in which they are given
     return Performance(
         account_id=account,
         strategy_id=wanted.strategy,
@@ -121,12 +124,12 @@ async def show_performance(
         capital=capital,
         risk_free=risk_free,
         trades=sum(each.trades for each in results),
-        unique_symbols=sum(each.dimension == "symbol" for each in spread),
+        unique_symbols=traded.symbols,
         turnover=_sum(results, "turnover"),
         realised=_sum(results, "realised"),
         charges=_sum(results, "charges"),
         net=_sum(results, "net"),
-        trips=of_trips(Trip(ended, net) for net in nets),
+        trips=of_trips(nets),
         days=of_days(in_sessions(results, wanted, now.day), checked_capital(capital), risk_free),
     )
 
@@ -171,12 +174,8 @@ async def show_distribution(
 
 
 async def _results(tables: Tables, wanted: Wanted) -> list[Decimal]:
-    """Give what the round trips that ended in the span brought, in that order, in rupees to the paisa.
-
-    All of them are reckoned in one sweep over all trades; those of a span each by itself, from its own lots.
-    """
-    statement = "api_trips" if wanted.is_whole else "api_trips_of_days"
-    (found,) = await tables.rows(statement, wanted.asked, _Nets)
+    """Give what the round trips that ended in the span brought, as they ended, in rupees to the paisa."""
+    (found,) = await tables.rows("api_trips", wanted.asked, _Nets)
     return found.nets
 
 

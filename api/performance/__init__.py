@@ -6,7 +6,7 @@ return without capital. Amounts are rupees; losses are negative throughout.
 
 from api.performance.days import Daily, Day, Drawdown, EquityPoint, calendar, daily, equity_curve, of_days
 from api.performance.histogram import Bin, histogram
-from api.performance.trips import Trip, Trips, of_trips
+from api.performance.trips import Trips, of_trips
 
 __all__ = [
     "Bin",
@@ -14,7 +14,6 @@ __all__ = [
     "Day",
     "Drawdown",
     "EquityPoint",
-    "Trip",
     "Trips",
     "calendar",
     "daily",

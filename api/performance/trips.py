@@ -6,20 +6,13 @@ a loss below; one of exactly 0 is a trip, and neither. The definitions are those
 and losing trade, consecutive winners and losers); expectancy is that of "Trade Your Way to Financial Freedom".
 """
 
-from collections.abc import Iterable
-from datetime import datetime
+from collections.abc import Sequence
 from decimal import Decimal, localcontext
+from itertools import groupby
 
 import msgspec
 
 from api.performance.exact import CONTEXT, ZERO, amount, part
-
-
-class Trip(msgspec.Struct, frozen=True):
-    """One closed round trip. net: rupees, after charges."""
-
-    closed_at: datetime
-    net: Decimal
 
 
 class Trips(msgspec.Struct, frozen=True):
@@ -57,9 +50,8 @@ class Trips(msgspec.Struct, frozen=True):
     streak: int
 
 
-def of_trips(trips: Iterable[Trip]) -> Trips:
-    """Give the figures of trips in any order; those of one time count in the order in which they are given."""
-    results = [trip.net for trip in sorted(trips, key=lambda trip: trip.closed_at)]
+def of_trips(results: Sequence[Decimal]) -> Trips:
+    """Give the figures of trips. results: what each brought, in rupees after charges, in the order of their ends."""
     won = [net for net in results if net > 0]
     lost = [net for net in results if net < 0]
     longest_wins, longest_losses, streak = _streaks(results)
@@ -90,15 +82,11 @@ def _mean(total: Decimal, count: int) -> Decimal | None:
     return amount(total / count) if count else None
 
 
-def _streaks(results: Iterable[Decimal]) -> tuple[int, int, int]:
+def _streaks(results: Sequence[Decimal]) -> tuple[int, int, int]:
     """Give the longest streak of wins, that of losses, and the last one with its sign."""
-    wins = losses = streak = 0
-    for net in results:
-        if not net:
-            streak = 0
-        elif net > 0:
-            streak = max(streak, 0) + 1
-        else:
-            streak = min(streak, 0) - 1
-        wins, losses = max(wins, streak), max(losses, -streak)
-    return wins, losses, streak
+    runs = [0, *(sign * sum(1 for _ in same) for sign, same in groupby(results, key=_sign))]
+    return max(runs), -min(runs), runs[-1]
+
+
+def _sign(net: Decimal) -> int:
+    return (net > 0) - (net < 0)

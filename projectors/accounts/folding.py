@@ -64,7 +64,7 @@ class Folding:
 
     async def _account(self, account: str) -> None:
         fills = await self._rows.run("new_fills", {"account": account})
-        anew = set(self._touched.lines.get(account, ()))
+        anew = self._touched.lines.setdefault(account, set())  # also for who comes after: their round trips are others
         if any(row["fold"] == CHANGED for row in fills):  # its line may be another one now
             anew |= {Line.of(row) for row in await self._rows.run("lines_of_account", {"account": account})}
         for row in fills:
@@ -110,6 +110,7 @@ class Folding:
         wanted = {"account": account, "rows": _lines(lines)}
         await self._rows.run("drop_books", wanted)
         await self._rows.run("drop_closed_lots", wanted)
+        await self._rows.run("drop_round_trips", wanted)
         entries: dict[Key, list[Entry]] = defaultdict(list)
         for row in await self._rows.run("read_openings", wanted):
             if Line.of(row) in lines:

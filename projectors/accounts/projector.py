@@ -9,7 +9,8 @@ knew. One that is unchanged writes no row but when it was asked.
     ChargesTold -> what the broker says that orders cost (`note`)
     Forwarded -> what the user decided (`decisions`)
     at the end of a batch, for what it touched -> whose it is (`attributing`) -> books (`folding`) -> costs (`charging`)
-      -> what the broker says that it costs (`dispute`) -> what the broker says otherwise (`reconciling`)
+      -> what round trips brought (`round_trips`) -> what the broker says that it costs (`dispute`), and otherwise
+      (`reconciling`)
 
 What is derived follows from the tables alone, so it is the same however the events are cut into batches.
 
@@ -32,6 +33,7 @@ from projectors.accounts.folding import Folding
 from projectors.accounts.kite import Unread
 from projectors.accounts.parameters import plain, text
 from projectors.accounts.reconciling import reconcile
+from projectors.accounts.round_trips import keep_round_trips
 from projectors.accounts.taking import Answer, take
 from projectors.accounts.touched import Touched
 from projectors.projector import Projection
@@ -117,6 +119,7 @@ class AccountProjector:
         await attributing.run()
         await Folding(rows, touched, attributing).run()
         await charge(rows, touched)
+        await keep_round_trips(rows, touched)
         await dispute(rows, touched)
         await reconcile(rows, touched)
 
@@ -171,6 +174,7 @@ TABLES = (
         "opening_lots",
         "books",
         "closed_lots",
+        "round_trips",
         "trade_charges",
         "uncharged",
         "broker_charges",

@@ -115,66 +115,22 @@ from (
 group by day, account_id, strategy_id
 order by day, account_id, strategy_id
 
--- api_trips: what each round trip brought after its share of what its trades cost, in the order in which they ended
-select coalesce(array_agg(round(net, 2) order by closed_at), '{}') as nets
-from (
-    select max(lot.closed_at) as closed_at,
-           sum(realised - coalesce(abs(open_value) * opening_paid.total
-                                   / nullif(opening.quantity * opening.price * books.multiplier, 0), 0)
-                        - coalesce(abs(close_value) * closing_paid.total
-                                   / nullif(closing.quantity * closing.price * books.multiplier, 0), 0)) as net
-    from closed_lots lot
-    join books using (account_id, strategy_id, exchange, tradingsymbol, product, draft)
-    left join trades opening on opening.account_id = lot.account_id and opening.exchange = lot.exchange
-          and opening.day = (lot.opened_at at time zone 'Asia/Kolkata')::date
-          and opening.order_id = lot.opened_order_id and opening.trade_id = lot.opened_trade_id
-    left join trade_charges opening_paid on opening_paid.account_id = lot.account_id
-          and opening_paid.day = (lot.opened_at at time zone 'Asia/Kolkata')::date
-          and opening_paid.exchange = lot.exchange and opening_paid.order_id = lot.opened_order_id
-          and opening_paid.trade_id = lot.opened_trade_id
-    left join trades closing on closing.account_id = lot.account_id and closing.exchange = lot.exchange
-          and closing.day = lot.day
-          and closing.order_id = lot.closed_order_id and closing.trade_id = lot.closed_trade_id
-    left join trade_charges closing_paid on closing_paid.account_id = lot.account_id and closing_paid.day = lot.day
-          and closing_paid.exchange = lot.exchange and closing_paid.order_id = lot.closed_order_id
-          and closing_paid.trade_id = lot.closed_trade_id
-    where not lot.draft and not (books.quantity <> 0 and lot.trip = (books.state ->> 'trip')::integer)
-      and (%(account)s::text is null or lot.account_id = %(account)s)
-      and (%(strategy)s::text is null or lot.strategy_id = %(strategy)s)
-    group by lot.account_id, lot.strategy_id, lot.exchange, lot.tradingsymbol, lot.product, lot.trip) ended
+-- api_trips: what each round trip that ended within a span of days brought, less its share of charges, as they ended
+select coalesce(array_agg(round(realised - charges, 2) order by ended_at), '{}') as nets
+from round_trips
+where (%(account)s::text is null or account_id = %(account)s)
+  and (%(strategy)s::text is null or strategy_id = %(strategy)s)
+  and (%(first)s::date is null or day >= %(first)s)
+  and (%(last)s::date is null or day <= %(last)s)
 
--- api_trips_of_days: the same of the round trips that ended within a span of days, each found by its own lots
-select coalesce(array_agg(round(trip.net, 2) order by trip.closed_at), '{}') as nets
-from (
-    select distinct account_id, strategy_id, exchange, tradingsymbol, product, lot.trip, multiplier
-    from closed_lots lot
-    join books using (account_id, strategy_id, exchange, tradingsymbol, product, draft)
-    where not draft and not (books.quantity <> 0 and lot.trip = (books.state ->> 'trip')::integer)
-      and (%(account)s::text is null or account_id = %(account)s)
-      and (%(strategy)s::text is null or strategy_id = %(strategy)s)
-      and (%(first)s::date is null or day >= %(first)s)
-      and (%(last)s::date is null or day <= %(last)s)) ended
-cross join lateral (
-    select max(lot.closed_at) as closed_at, max(lot.day) as day,
-           sum(realised - coalesce(abs(open_value) * opening.cost / ended.multiplier, 0)
-                        - coalesce(abs(close_value) * closing.cost / ended.multiplier, 0)) as net
-    from closed_lots lot
-    left join lateral (
-        select total / nullif(quantity * price, 0) as cost
-        from trades join trade_charges using (account_id, day, exchange, order_id, trade_id)
-        where account_id = lot.account_id and day = (lot.opened_at at time zone 'Asia/Kolkata')::date
-          and exchange = lot.exchange and order_id = lot.opened_order_id and trade_id = lot.opened_trade_id
-        limit 1) opening on true
-    left join lateral (
-        select total / nullif(quantity * price, 0) as cost
-        from trades join trade_charges using (account_id, day, exchange, order_id, trade_id)
-        where account_id = lot.account_id and day = lot.day
-          and exchange = lot.exchange and order_id = lot.closed_order_id and trade_id = lot.closed_trade_id
-        limit 1) closing on true
-    where not lot.draft and lot.account_id = ended.account_id and lot.strategy_id = ended.strategy_id
-      and lot.exchange = ended.exchange and lot.tradingsymbol = ended.tradingsymbol
-      and lot.product = ended.product and lot.trip = ended.trip) trip
-where %(last)s::date is null or trip.day <= %(last)s
+-- api_symbols: how many instruments were traded within a span of days
+select count(*) as symbols
+from (select distinct exchange, tradingsymbol from trades
+      where (%(account)s::text is null or account_id = %(account)s)
+        and (%(named)s::text is null or strategy_id = %(named)s)
+        and (not %(unattributed)s or strategy_id is null)
+        and (%(first)s::date is null or day >= %(first)s)
+        and (%(last)s::date is null or day <= %(last)s)) traded
 
 -- api_spread: trades and their value within a span of days, by each of what they can be told apart by
 select case when grouping(hour) = 0 then 'hour' when grouping(weekday) = 0 then 'weekday'

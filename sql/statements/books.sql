@@ -254,6 +254,58 @@ from jsonb_to_recordset(%(rows)s::jsonb) as told (
     day date, quantity numeric, open_value numeric, close_value numeric, realised numeric, realised_average numeric,
     opened_at timestamptz, opened_order_id text, opened_trade_id text, closed_at timestamptz, closed_order_id text, closed_trade_id text)
 
+-- drop_round_trips: the round trips of some lines are made anew
+delete from round_trips
+where account_id = %(account)s
+  and (exchange, tradingsymbol, product) in (
+      select exchange, tradingsymbol, product
+      from jsonb_to_recordset(%(rows)s::jsonb) as line (exchange text, tradingsymbol text, product text))
+
+-- keep_round_trips: what ended round trips brought, of days charged anew and of lines folded anew; what differs is written
+with told as (
+    select strategy_id, exchange, tradingsymbol, product, trip from closed_lots
+    where account_id = %(account)s and not draft and day = any (%(days)s)
+    union
+    select strategy_id, exchange, tradingsymbol, product, trip from closed_lots
+    where account_id = %(account)s and not draft and day > any (%(days)s)
+      and (opened_at at time zone 'Asia/Kolkata')::date = any (%(days)s)
+    union
+    select strategy_id, exchange, tradingsymbol, product, trip
+    from jsonb_to_recordset(%(rows)s::jsonb) as line (exchange text, tradingsymbol text, product text)
+    join closed_lots using (exchange, tradingsymbol, product)
+    where account_id = %(account)s and not draft),
+ended as (
+    select strategy_id, exchange, tradingsymbol, product, told.trip, multiplier
+    from told join books using (strategy_id, exchange, tradingsymbol, product)
+    where account_id = %(account)s and not draft and not (quantity <> 0 and told.trip = (state ->> 'trip')::integer))
+insert into round_trips as held (account_id, strategy_id, exchange, tradingsymbol, product, trip, day, ended_at, realised,
+                                 charges)
+select %(account)s, strategy_id, exchange, tradingsymbol, product, trip, day, ended_at, realised, charges
+from ended cross join lateral (
+    select max(day) as day, max(closed_at) as ended_at, sum(realised) as realised,
+           round(sum(coalesce(abs(open_value) * opening.cost / ended.multiplier, 0)
+                     + coalesce(abs(close_value) * closing.cost / ended.multiplier, 0)), 8) as charges
+    from closed_lots lot
+    left join lateral (
+        select total / nullif(quantity * price, 0) as cost
+        from trades join trade_charges using (account_id, day, exchange, order_id, trade_id)
+        where account_id = lot.account_id and day = (lot.opened_at at time zone 'Asia/Kolkata')::date
+          and exchange = lot.exchange and order_id = lot.opened_order_id and trade_id = lot.opened_trade_id
+        limit 1) opening on true  -- at most one; said so that each is looked up by its key
+    left join lateral (
+        select total / nullif(quantity * price, 0) as cost
+        from trades join trade_charges using (account_id, day, exchange, order_id, trade_id)
+        where account_id = lot.account_id and day = lot.day
+          and exchange = lot.exchange and order_id = lot.closed_order_id and trade_id = lot.closed_trade_id
+        limit 1) closing on true
+    where not draft and lot.account_id = %(account)s and lot.strategy_id = ended.strategy_id
+      and lot.exchange = ended.exchange and lot.tradingsymbol = ended.tradingsymbol
+      and lot.product = ended.product and lot.trip = ended.trip) brought
+on conflict (account_id, strategy_id, exchange, tradingsymbol, product, trip) do update set
+    day = excluded.day, ended_at = excluded.ended_at, realised = excluded.realised, charges = excluded.charges
+where (held.day, held.ended_at, held.realised, held.charges)
+      is distinct from (excluded.day, excluded.ended_at, excluded.realised, excluded.charges)
+
 -- own_positions: whose each position is, where all of it is one strategy's
 update positions set strategy_id = nullif(own.strategy_id, 'none')
 from (select net.exchange, net.tradingsymbol, net.product, case when count(books) = 1 then max(books.strategy_id) end

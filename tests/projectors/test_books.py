@@ -22,7 +22,7 @@ from tests.loops import Desk
 NEXT_DAY = "2026-04-14"
 BOOK = ("account_id", "strategy_id", "exchange", "tradingsymbol", "product", "draft")
 DERIVED = (
-    *("books", "closed_lots", "trade_charges", "opening_lots", "orders", "trades", "positions"),
+    *("books", "closed_lots", "round_trips", "trade_charges", "opening_lots", "orders", "trades", "positions"),
     *("corrections", "missing_fills", "divergences"),
 )
 
@@ -293,6 +293,28 @@ async def test_the_charges_of_a_day_add_up_to_its_contract_note(desk: Desk) -> N
     assert cost["total"] == cost["parts"]
 
 
+async def test_a_round_trip_bears_what_its_opening_cost_also_when_that_changes_later(desk: Desk) -> None:
+    """The tax of the first day is printed in whole rupees: another fill of that day has its part of them."""
+    log = with_tariff()
+    log.snapshot("main", "trades", [bought("1", 10, 100, product="CNC")], "10:00:00")
+    sale = sold("2", 10, 105, product="CNC", fill_timestamp=f"{NEXT_DAY} 10:00:00")
+    log.snapshot("main", "trades", [sale], "10:01:00", day=NEXT_DAY)
+    late = bought("3", 4, 100, product="CNC", tradingsymbol="TCS")
+    log.snapshot("main", "trades", [bought("1", 10, 100, product="CNC"), late], "10:05:00")
+    known = len(log.events) - 1
+    told = []
+    for events in (log.events[:known], log.events[known:]):
+        await desk.project(ACCOUNTS, events)
+        (trip,) = await desk.rows("select * from round_trips")
+        (cost,) = await desk.rows(
+            "select sum(total) as total from trade_charges join trades using (trade_id, day)"
+            " where tradingsymbol = 'INFY'"
+        )
+        assert (trip["realised"], trip["day"], trip["charges"]) == (50, date.fromisoformat(NEXT_DAY), cost["total"])
+        told.append(trip["charges"])
+    assert told[0] > told[1]
+
+
 async def test_a_split_changes_the_lots_for_the_past_and_can_be_taken_back(desk: Desk) -> None:
     log = with_tariff()
     log.snapshot("main", "trades", [bought("1", 10, 100, product="CNC")], "10:00:00")
@@ -494,5 +516,25 @@ def check(found: dict[str, list[dict[str, Any]]], fills: list[dict[str, Any]]) -
         lots = [row for row in found["closed_lots"] if all(row[name] == book[name] for name in BOOK)]
         assert sum(row["realised"] for row in lots) == book["realised_fifo"]
         assert sum(row["realised_average"] for row in lots) == book["realised_average"]
+    check_round_trips(found)
     assert len(found["trade_charges"]) == len(fills)
     assert all(row["fold"] == 1 for row in found["trades"])
+
+
+def check_round_trips(found: dict[str, list[dict[str, Any]]]) -> None:
+    """Every trip that is over is there, with what its lots won and their part of what their trades cost."""
+    cost = {row["trade_id"]: row["total"] for row in found["trade_charges"]}
+    rate = {row["trade_id"]: cost[row["trade_id"]] / (row["quantity"] * row["price"]) for row in found["trades"]}
+    goes_on = {tuple(book[name] for name in BOOK): book["state"]["trip"] for book in found["books"] if book["quantity"]}
+    realised: dict[tuple[Any, ...], Decimal] = defaultdict(Decimal)
+    charges: dict[tuple[Any, ...], Decimal] = defaultdict(Decimal)
+    for lot in found["closed_lots"]:
+        book = tuple(lot[name] for name in BOOK)
+        if not lot["draft"] and goes_on.get(book) != lot["trip"]:
+            trip = (*book[:-1], lot["trip"])
+            realised[trip] += lot["realised"]
+            charges[trip] += abs(lot["open_value"]) * rate.get(lot["opened_trade_id"], Decimal(0))
+            charges[trip] += abs(lot["close_value"]) * rate.get(lot["closed_trade_id"], Decimal(0))
+    told = {tuple(row[name] for name in (*BOOK[:-1], "trip")): row for row in found["round_trips"]}
+    assert {trip: row["realised"] for trip, row in told.items()} == realised
+    assert all(abs(row["charges"] - charges[trip]) < Decimal("1e-7") for trip, row in told.items())
