@@ -9,12 +9,14 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from aiohttp import web
 
 from events.accounts import KINDS, Kind, Pulled, SyncRun
 from events.budget import Budget, Haste
 from events.event import Recorded
 from events.messages import unpack
 from ops.sandbox.server import Exchange
+from producers.accounts import note
 from producers.accounts.pull import Asked, Puller, Run
 from producers.accounts.snapshots import Snapshots
 from producers.kite import calls
@@ -22,6 +24,7 @@ from producers.kite.address import Address
 from producers.kite.calls import REST_RATE, Calls
 from runtime.clock import SystemClock
 from runtime.settings import Settings
+from tests.account_log import order
 from tests.certificates import self_signed, server_context
 from tests.exchange import call, exchange, fault, log_in
 from tests.patience import PATIENCE_SECONDS
@@ -123,6 +126,40 @@ async def test_charges_that_do_not_come_leave_the_run_as_it_is(
     run = unpack(Recorded("accounts", 1, end.at_ns, end.type, end.payload), SyncRun)
     assert isinstance(run.charges, Pulled)
     assert (run.charges.ok, run.charges.error_type, set(run.kinds)) == (False, told[0], set(KINDS))
+
+
+async def test_charges_of_calls_before_one_that_failed_are_kept(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(note, "ORDERS_MAX", 1)
+    asked: list[bytes] = []
+
+    async def orders(_: web.Request) -> web.Response:
+        listed = [order(str(number), tradingsymbol=symbol) for number, symbol in enumerate(("INFY", "TCS", "SBIN"))]
+        return web.json_response({"status": "success", "data": listed})
+
+    async def charges(request: web.Request) -> web.Response:
+        asked.append(await request.read())
+        rows = {"status": "success", "data": [{"charges": {}}]}
+        return web.json_response(rows, status=200 if b"INFY" in asked[-1] else 503)
+
+    app = web.Application()
+    app.router.add_get("/orders", orders)
+    app.router.add_post("/charges/orders", charges)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    port = free_port()
+    await web.TCPSite(runner, "127.0.0.1", port).start()
+    of_day = Asked(account=OWN, broker="sandbox", kinds=("orders",), charges=date(2026, 4, 13))
+    try:
+        async with pulling(settings) as puller:
+            run = await puller.pull(of_day, at(port), "token")
+    finally:
+        await runner.cleanup()
+    assert run.charges is not None
+    assert [each.asked for each in run.charges.told] == asked[:1]
+    assert (run.charges.last.error_type, run.charges.last.rows, run.outcome) == ("server", 1, "ok")
+    assert len(asked) == 1 + 3, "the third order was not asked about any more"
 
 
 @pytest.mark.parametrize("name", ["too_many", "server_error", "half"])
