@@ -90,3 +90,21 @@ class Prices:
     def tokens(self) -> list[int]:
         """Give all instruments that have a price."""
         return list(self._place)
+
+
+class Still:
+    """Prices that stand still: each is what it was when it was asked for first.
+
+    Two reckonings at these differ by what they reckon, and not by the ticks that came between them.
+    """
+
+    def __init__(self, prices: Prices) -> None:
+        """Take the prices that go on."""
+        self._prices = prices
+        self._seen: dict[int, tuple[Decimal, int] | None] = {}
+
+    def latest(self, token: int) -> tuple[Decimal, int] | None:
+        """Give an instrument's price, and when it was received (UTC ns); None where none was seen."""
+        if token not in self._seen:
+            self._seen[token] = self._prices.latest(token)
+        return self._seen[token]

@@ -338,7 +338,7 @@ class Loop:
             self._isolate_until = bad.n
             return
         if not self.projection.parks:
-            raise Halt(error.wanted, f"{error.found} at n = {bad.n} of {self.stream}", "mend it, then start again")
+            raise Halt(error.wanted, f"{error.found} at n = {bad.n} of {self.stream}", "mend what refuses it")
         PROJECTOR_PARKED.labels(self.projection.name).inc()
         self._log.error("projector.parks", n=bad.n, wanted=error.wanted, found=error.found)
         async with self._store.begin(lease, bad.n) as rows:

@@ -13,7 +13,7 @@ import msgspec
 from api.analytics.marks import OpenBook, OpenLine, total, valued
 from api.analytics.wanted import Wanted
 from api.performance.exact import CONTEXT, ZERO
-from api.prices import Prices
+from api.prices import Prices, Still
 from api.tables import Tables
 
 Key = tuple[str, str]  # account, strategy
@@ -82,7 +82,7 @@ class _Traded(msgspec.Struct):
     charges: Decimal
 
 
-async def reckon(tables: Tables, prices: Prices, wanted: Wanted, *, draft: bool = False) -> Reckoned:
+async def reckon(tables: Tables, prices: Prices | Still, wanted: Wanted, *, draft: bool = False) -> Reckoned:
     """Give the figures of each strategy in each account; draft: as they would be if the drafts were applied."""
     asked = {**wanted.asked, "draft": draft}
     books, traded, held = await asyncio.gather(

@@ -7,7 +7,7 @@ from typing import Literal
 import msgspec
 
 from api.performance.exact import CONTEXT, ZERO
-from api.prices import Prices
+from api.prices import Prices, Still
 from runtime.calendar import IST
 from runtime.clock import NS_PER_SECOND
 
@@ -56,7 +56,7 @@ class OpenLine(msgspec.Struct):
     unrealised_average: Decimal | None
 
 
-def valued(book: OpenBook, prices: Prices) -> OpenLine:
+def valued(book: OpenBook, prices: Prices | Still) -> OpenLine:
     """Value what is open."""
     price, source, at = book.told_price, "broker", book.told_at
     live = prices.latest(book.instrument_token) if book.instrument_token is not None else None

@@ -16,6 +16,7 @@ from api.analytics.wanted import Wanted, checked
 from api.decisions.rules import RuleShown, drafts
 from api.decisions.taken import places
 from api.live import Live
+from api.prices import Still
 from api.tables import Tables
 
 PAGE_DEFAULT, PAGE_MAX = 100, 1000
@@ -86,8 +87,9 @@ async def preview_rules(
     asked = {"account": wanted.account, **after, "limit": limit + 1}
     moved = await tables.rows("api_moved_trades", asked, MovedTrade)
     (count,) = await tables.rows("api_moved_count", asked, _Count)
-    now = _by_strategy(await reckon(tables, live.prices, wanted))
-    would = _by_strategy(await reckon(tables, live.prices, wanted, draft=True))
+    prices = Still(live.prices)
+    now = _by_strategy(await reckon(tables, prices, wanted))
+    would = _by_strategy(await reckon(tables, prices, wanted, draft=True))
     page = moved[:limit]
     last = page[-1] if len(moved) > limit else None
     word = (last.time, last.account_id, last.exchange, last.order_id, last.trade_id) if last else None

@@ -1,11 +1,13 @@
 """How ticks look to a client: each kind of packet gives what it carries, and null for the rest."""
 
+from decimal import Decimal
+
 import msgspec
 import numpy as np
 import pytest
 
 from api import quotes
-from api.prices import FIRST_ROWS, Prices
+from api.prices import FIRST_ROWS, Prices, Still
 from events.decode import decode
 from events.decode.tick import Ticks
 from events.event import Recorded
@@ -114,3 +116,15 @@ def test_the_table_grows_as_far_as_it_must() -> None:
     assert len(prices) >= count
     for token in (1, FIRST_ROWS, count):
         assert msgspec.json.decode(prices.json(token) or b"")["last_price"] == token
+
+
+def test_prices_that_stand_still_are_those_of_the_first_question() -> None:
+    prices = Prices()
+    prices.put(decoded(ltp_frame({INFY: 1500.05})))
+    still = Still(prices)
+    before = still.latest(INFY)
+    assert still.latest(NIFTY) is None
+    prices.put(decoded(ltp_frame({INFY: 1600.1, NIFTY: 25000.0}), at_ns=AT + 10**9))
+    assert still.latest(INFY) == before == (Decimal("1500.05"), AT + 1000)
+    assert still.latest(NIFTY) is None, "also of one that had none"
+    assert Still(prices).latest(INFY) == prices.latest(INFY) != before
