@@ -27,15 +27,20 @@ NOT_TAKEN = "it was not taken"
 NOT_REACHED = "it cannot be reached, or does not answer"
 NOT_STARTED = "the program that sends it cannot be started"
 ENDED = "the program that sends it ended without a word"
+ORPHAN = "whoever asked for it is gone"
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
-    """What the child is to do: send a letter to each address, or without a text only look whether Apprise knows it."""
+    """What the child is to do: send a letter to each address, or without a text only look whether Apprise knows it.
+
+    asker: the process that asks.
+    """
 
     urls: Sequence[str]
     title: str = ""
     text: str = ""
     good: bool = False
+    asker: int = msgspec.field(default_factory=os.getpid)
 
     def __repr__(self) -> str:
         """Show no address."""
@@ -92,6 +97,8 @@ def _send(url: str, asked: Asked) -> str:
         return NO_ADDRESS
     if not asked.text:
         return ""
+    if os.getppid() != asked.asker:  # it was killed meanwhile, and its next start sends the letter
+        return ORPHAN
     kind = apprise.NotifyType.SUCCESS if asked.good else apprise.NotifyType.WARNING
     taken = place.notify(asked.text, title=asked.title, notify_type=kind, body_format=apprise.NotifyFormat.TEXT)
     return "" if taken else words.why()

@@ -30,7 +30,7 @@ from runtime.errors import SettingError
 from runtime.lifecycle import Stop
 from runtime.settings import Settings
 from tests.exchange import fault
-from tests.patience import PATIENCE_SECONDS
+from tests.patience import PATIENCE_SECONDS, until
 from tests.pollers import OWN, told, until_runs, whole
 from tests.ports import free_port
 from tests.receivers import Receiver, receiver
@@ -264,13 +264,9 @@ async def test_what_a_kill_9_left_in_the_outbox_is_sent_by_the_next_start_and_wh
     async with market(settings) as exchange:
         first = await bahi(settings, "sync", urls=url)
         await until_runs(watcher, 1, whole)
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            while OWN not in kept(settings).seen.accounts:  # it has begun to look
-                await watcher.all(STREAM)
+        await until(lambda: kept(settings).n >= 0)  # it has begun to look
         await fault(exchange, "expire_token", user=OWN)
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            while not kept(settings).letters:
-                await watcher.all(STREAM)
+        await until(lambda: bool(kept(settings).letters))
         said += await killed(first)
         (letter,) = kept(settings).letters
         async with receiver(port, receiving):
@@ -279,15 +275,21 @@ async def test_what_a_kill_9_left_in_the_outbox_is_sent_by_the_next_start_and_wh
                 process = await bahi(settings, "sync", urls=url)
                 await until_runs(watcher, number + 1)
                 await receiving.until(1)
-                async with asyncio.timeout(PATIENCE_SECONDS):
-                    while kept(settings).letters:
-                        await watcher.all(STREAM)
+                await until(lambda: not kept(settings).letters)
                 said += await killed(process)
     (message,) = receiving.taken
     assert letter.id in message["message"]
     assert f"bahi login sandbox {OWN}" in message["message"]
     assert kept(settings).book.letters == 1
     assert SECRET not in said
+
+
+async def test_a_letter_whose_reactor_was_killed_meanwhile_is_left_to_the_next_start() -> None:
+    async with receiver() as receiving:
+        for asker, why in ((os.getpid() + 1, posting.ORPHAN), (os.getpid(), "")):
+            asked = posting.Asked(urls=[receiving.url()], title="a", text="b", asker=asker)
+            assert await posting.post(asked) == [why]
+    assert len(receiving.taken) == 1
 
 
 async def test_the_command_says_what_came_of_each_address(settings: Settings) -> None:
