@@ -21,8 +21,8 @@ from runtime.clock import Clock, ManualClock
 from runtime.lifecycle import Stop
 from sql.store import Store
 from tests.frames import entry
-from tests.patience import PATIENCE_SECONDS
-from tests.stack import LOOK_SECONDS, select_nothing
+from tests.patience import LOOK_SECONDS, PATIENCE_SECONDS
+from tests.stack import select_nothing
 
 Rows = list[dict[str, Any]]
 

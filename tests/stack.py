@@ -19,11 +19,10 @@ from ops.embedded import postgres
 from ops.embedded import redis as embedded_redis
 from ops.embedded.server import Server, start
 from ops.embedded.spawn import spawn
-from tests.patience import PATIENCE_SECONDS
+from tests.patience import LOOK_SECONDS, PATIENCE_SECONDS
 from tests.ports import free_port
 from tests.servers import TOOLS, with_database
 
-LOOK_SECONDS = 0.05
 TICK_STREAM = "ticks-sandbox-1"
 PROCESSES = ("sandbox", "sync", "ticks", "project", "archive", "api")
 COMMAND_SECONDS = 4 * PATIENCE_SECONDS  # for a command that reads much of the log

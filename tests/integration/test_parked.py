@@ -19,9 +19,9 @@ from runtime.settings import Settings
 from tests.api_server import KEY, Api, serving
 from tests.blindness import Blindness, planted
 from tests.frames import INFY, RELIANCE, Packet, frame
-from tests.patience import PATIENCE_SECONDS
+from tests.patience import LOOK_SECONDS, PATIENCE_SECONDS
 from tests.small_log import SmallLog, small_log
-from tests.stack import LOOK_SECONDS, select_nothing
+from tests.stack import select_nothing
 
 pytestmark = pytest.mark.anyio
 

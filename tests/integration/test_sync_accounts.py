@@ -1,6 +1,5 @@
 """The poller of accounts: what the broker says lies in the log as it came, on the schedule."""
 
-import asyncio
 import json
 from collections.abc import AsyncIterator
 
@@ -28,7 +27,7 @@ from runtime.settings import Settings
 from runtime.tariffs import shipped
 from runtime.vault import Vault
 from tests.exchange import call
-from tests.patience import PATIENCE_SECONDS
+from tests.patience import until
 from tests.pollers import OWN, Bodies, known, syncing, told, until_runs, whole
 from tests.ports import free_port
 from tests.tickers import Watcher, bring_token, market
@@ -119,9 +118,8 @@ async def test_a_request_that_a_kill_left_unanswered_is_answered_by_the_next_sta
         await until_runs(watcher, 1)
     await watcher.say("requests", PullAccounts(accounts=[OWN], key="a"))
     kept = settings.bahi_data_dir / "spool" / KEPT_FILE
-    async with syncing(settings), asyncio.timeout(PATIENCE_SECONDS):  # its broker is away: the run cannot end so soon
-        while not msgspec.json.decode(kept.read_bytes(), type=Kept).waiting:
-            await watcher.all(STREAM)
+    async with syncing(settings):  # its broker is away: the run cannot end so soon
+        await until(lambda: bool(msgspec.json.decode(kept.read_bytes(), type=Kept).waiting))
     assert not [run for run in told(await watcher.all(STREAM), SyncRun) if run.asked]
     async with market(settings, port=port), syncing(settings):
         await until_runs(watcher, 1, lambda run: bool(run.asked))

@@ -27,7 +27,7 @@ from runtime.settings import Settings
 from runtime.vault import Vault
 from tests.exchange import call, fault
 from tests.loops import Desk
-from tests.patience import PATIENCE_SECONDS
+from tests.patience import PATIENCE_SECONDS, until_said
 from tests.ports import free_port
 from tests.tickers import TOKEN_NAME, Watcher, bring_token, market, nobody
 
@@ -126,11 +126,7 @@ async def test_a_refused_token_is_said_once_and_a_new_one_taken_at_once(
         await dumps(watcher, 1)
         await fault(exchange, "expire_token")
         await watcher.say("requests", Sync(what="instruments", key="a"))
-        said = ""
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            while "sync.waits_for_token" not in said:
-                await watcher.all(STREAM)
-                said += capsys.readouterr().out
+        said = await until_said(capsys, "sync.waits_for_token")
         await bring_token(settings, exchange)
         await dumps(watcher, 2)
         said += capsys.readouterr().out
@@ -145,11 +141,7 @@ async def test_a_broker_that_is_away_is_waited_for(
     async with market(settings, port=port):
         pass  # it was there, and is gone
     async with syncing(settings):
-        said = ""
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            while "sync.waits_for_broker" not in said:
-                await watcher.all(STREAM)
-                said += capsys.readouterr().out
+        said = await until_said(capsys, "sync.waits_for_broker")
         assert "Connection refused" in said
         assert "sync.failed" not in said, "a broker that is not there yet while everything starts is no failure"
         assert "Max retries" not in said, "what it began with, without its wrapping"

@@ -15,7 +15,7 @@ from runtime.lifecycle import Stop
 from runtime.settings import Settings
 from runtime.vault import Vault
 from tests.exchange import fault, log_in
-from tests.patience import PATIENCE_SECONDS
+from tests.patience import until_said
 from tests.pollers import OWN, Bodies, known, syncing, told, until_runs, whole
 from tests.tickers import Watcher, bring_token, market, nobody
 
@@ -74,22 +74,12 @@ async def test_accounts_of_a_file_are_told_of_and_what_is_taken_out_is_pulled_no
         await watcher.until(lambda heard: "SB0001" in [each.user for each in told(heard, Known)], STREAM)
         assert {name: each.user for name, each in (await known(watcher)).items()} == {"mine": "AB0001", "second": OWN}
         write(file, "[[account]]\naccount = 5\n")
-        await until_said(watcher, capsys, "accounts.file_refused")
+        await until_said(capsys, "accounts.file_refused")
         assert all(each.active for each in (await known(watcher)).values()), "they stay as they were"
         write(file, MINE)
         await watcher.until(lambda heard: not all(each.active for each in told(heard, Known)), STREAM)
     assert {name: each.active for name, each in (await known(watcher)).items()} == {"mine": True, "second": False}
     assert ("mine", "orders") in Bodies(await watcher.all(STREAM)).last
-
-
-async def until_said(watcher: Watcher, capsys: pytest.CaptureFixture[str], event: str) -> str:
-    """Wait until a log line says it; give all lines."""
-    said = ""
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        while event not in said:
-            await watcher.all(STREAM)
-            said += capsys.readouterr().out
-    return said
 
 
 async def test_a_token_of_another_customer_is_refused_and_nothing_of_it_kept(
@@ -145,7 +135,7 @@ async def test_a_file_that_others_can_read_is_said(
 ) -> None:
     write(file, SECOND, 0o644)
     async with market(settings), syncing(msgspec.structs.replace(settings, accounts_file=file)):
-        await until_said(watcher, capsys, "accounts.file_open_to_others")
+        await until_said(capsys, "accounts.file_open_to_others")
 
 
 async def test_no_event_holds_a_secret(settings: Settings, watcher: Watcher, file: Path) -> None:

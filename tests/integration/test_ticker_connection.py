@@ -20,7 +20,7 @@ from producers.kite.connection import Bounds, Connection
 from runtime.clock import SystemClock
 from tests.certificates import self_signed, server_context
 from tests.frames import Packet, frame
-from tests.patience import PATIENCE_SECONDS
+from tests.patience import PATIENCE_SECONDS, until_said
 
 FRAME = frame(Packet("full"))
 LONG_FRAME = struct.pack(">2H", 1, 0) + bytes(EVENT_BYTES_MAX)
@@ -122,11 +122,7 @@ async def test_a_server_with_a_certificate_of_its_own_is_refused(
     tls = server_context(self_signed(tmp_path, "localhost"))
     async with serving(broker, tls) as port, line(f"wss://localhost:{port}") as way:
         reactor.call(way.connection.open, "token")
-        said = ""
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            while "feed.not_connected" not in said:
-                await reactor.settled()
-                said += capsys.readouterr().out
+        said = await until_said(capsys, "feed.not_connected")
     assert broker.requests == 0, "the address with the token in it was never sent"
     assert "token" not in said.replace("part", "")
 
@@ -149,9 +145,7 @@ async def test_a_trusted_certificate_of_another_host_is_refused(
     broker = Broker(some(3))
     async with serving(broker, server_context(pem)) as port, line(f"wss://localhost:{port}") as way:
         reactor.call(way.connection.open, "token")
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            while "feed.not_connected" not in capsys.readouterr().out:
-                await reactor.settled()
+        await until_said(capsys, "feed.not_connected")
     assert broker.requests == 0
 
 

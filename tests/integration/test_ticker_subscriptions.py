@@ -1,6 +1,5 @@
 """What the ticker holds: by WATCHLIST and requests, spread over connections, each instrument where it was."""
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
 
 import msgspec
@@ -9,7 +8,7 @@ import pytest
 from events.event import Event, Recorded
 from events.messages import Subscribe, Subscribed, Unsubscribe, unpack
 from runtime.settings import Settings
-from tests.patience import PATIENCE_SECONDS
+from tests.patience import until_said
 from tests.small_disk import filled, small_disk
 from tests.tickers import Running, Watcher, account, bring_token, count, market, seen
 
@@ -81,13 +80,9 @@ async def test_what_the_broker_does_not_list_is_named_by_number_too(
     async with market(settings) as exchange:
         await bring_token(settings, exchange)
         listed = exchange.stage.instruments[0].instrument_token
-        said = ""
         async with Running(msgspec.structs.replace(settings, watchlist=("7", str(listed)))):
             await watcher.until(holds(7, listed))  # the broker may know better than its list
-            async with asyncio.timeout(PATIENCE_SECONDS):
-                while "ticks.unknown_instruments" not in said:
-                    await watcher.all()
-                    said += capsys.readouterr().out
+            said = await until_said(capsys, "ticks.unknown_instruments")
     (line,) = [line for line in said.splitlines() if "ticks.unknown_instruments" in line]
     assert "found=7 " in line
 
@@ -180,13 +175,9 @@ async def test_a_full_disk_holds_the_sockets_and_ends_nothing(
             chosen = msgspec.structs.replace(settings, watchlist=(first,))
             async with Running(chosen) as running:
                 await watcher.until(seen(frame=3))
-                said = ""
                 with filled(room):
                     await watcher.say("requests", subscribe(second))
-                    async with asyncio.timeout(PATIENCE_SECONDS):
-                        while "ticks.state_not_kept" not in said:
-                            await watcher.all()
-                            said += capsys.readouterr().out
+                    await until_said(capsys, "ticks.state_not_kept")
                     assert not running.task.done()
                 heard = await watcher.until(holds(int(first), int(second)))
                 await watcher.until(seen(frame=count("frame", heard) + 5))

@@ -20,10 +20,10 @@ from runtime.lifecycle import Stop
 from runtime.settings import Settings
 from tests.exchange import call, client, log_in
 from tests.frames import INFY, NIFTY, RELIANCE
-from tests.patience import PATIENCE_SECONDS
+from tests.patience import LOOK_SECONDS, PATIENCE_SECONDS
 from tests.ports import free_port
 from tests.replay.recorded_log import CUT, ONE, STRANGE, TWO, Told, frames_of_one, frames_of_two, keep
-from tests.stack import LOOK_SECONDS, select_nothing
+from tests.stack import select_nothing
 
 ROOT = Path(__file__).parents[2]
 COUNT = 200
