@@ -30,6 +30,7 @@ export class Rows {
   /** Show these items in this order; `dress` sees each row with its item. */
   show(items, dress) {
     const keys = new Set(items.map(this.#key));
+    const focused = this.#focused();
     for (const [key, row] of this.#rows) {
       if (keys.has(key)) continue;
       row.element.remove();
@@ -43,6 +44,19 @@ export class Rows {
       else this.#body.insertBefore(row.element, place);
       row.cells.forEach((cell, i) => this.#columns[i][2](cell, item));
     }
+    if (focused >= 0 && !this.#body.contains(document.activeElement)) this.#focus(focused);
+  }
+
+  /** Give which row has the focus, -1 where it is elsewhere. */
+  #focused() {
+    return [...this.#body.children].findIndex((row) => row.contains(document.activeElement));
+  }
+
+  /** The row that had the focus is gone: the keyboard goes on at the one in its place, and not from the page's top. */
+  #focus(place) {
+    const row = this.#body.children[Math.min(place, this.#body.children.length - 1)];
+    const next = row?.querySelector("button:not([hidden])") ?? (row?.tabIndex === 0 ? row : this.#body.closest("[tabindex]"));
+    next?.focus({ preventScroll: true });
   }
 
   /** Write the rows of these keys anew. */
