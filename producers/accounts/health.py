@@ -93,14 +93,18 @@ class HealthTeller:
         """Tell until the stop."""
         try:
             while not stop.is_set():
-                if self._news or (self._seen and self._clock.monotonic() - self._told_at >= AGAIN_SECONDS):
-                    await self._tell()
+                try:
+                    await stop.cut(self._look())
+                except Exception as error:  # noqa: BLE001  # no defect in the telling may stop a pull
+                    _log.exception("health.failed", found=f"{type(error).__name__}: {error}")
                 await stop.pause(LOOK_SECONDS)
         finally:
             await self._board.close()
 
-    async def _tell(self) -> None:
-        """Write it; where that fails, it is tried again after AGAIN_SECONDS, or with the next run."""
+    async def _look(self) -> None:
+        """Write it where there is news, or it was long ago; if that fails, it is tried again at the next such look."""
+        if not self._news and not (self._seen and self._clock.monotonic() - self._told_at >= AGAIN_SECONDS):
+            return
         self._news, self._told_at = False, self._clock.monotonic()
         now = self._timetable.moment(self._clock.now_ns())
         news = {
