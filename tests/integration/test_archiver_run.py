@@ -162,7 +162,9 @@ async def test_redis_emptied_again_and_again_loses_nothing(
     assert await desk.texts() == said(1, 400)
 
 
-async def test_a_second_archiver_waits_for_its_turn(desks: dict[str, Desk], archiving: Settings) -> None:
+async def test_a_second_archiver_waits_for_its_turn(
+    desks: dict[str, Desk], archiving: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
     desk = desks["accounts"]
     async with running(archiving) as first, running(archiving) as second:
         async with desk.writing() as (writer, _):
@@ -172,6 +174,7 @@ async def test_a_second_archiver_waits_for_its_turn(desks: dict[str, Desk], arch
         assert not first.done()
         assert not second.done()
     assert await desk.texts() == said(1, 40)
+    assert "archive.waits " not in capsys.readouterr().out, "it has only just started"
 
 
 async def test_without_redis_it_says_what_to_set(tmp_path: Path) -> None:

@@ -164,10 +164,14 @@ async def test_a_token_that_was_refused_in_passing_is_tried_again(
     check_gaps(await watcher.all())
 
 
-async def test_it_waits_for_the_first_token(settings: Settings, watcher: Watcher) -> None:
+async def test_it_waits_for_the_first_token_and_calls_that_no_fault_while_everything_starts(
+    settings: Settings, watcher: Watcher, capsys: pytest.CaptureFixture[str]
+) -> None:
     async with market(settings) as exchange, Running(settings):
         await watcher.until(seen(beat=2))
         assert count("connected", await watcher.all()) == 0
+        assert "ticks.waits_for_login" in (said := capsys.readouterr().out)
+        assert "warning" not in said
         await bring_token(settings, exchange)
         await watcher.until(seen(frame=5))
 
