@@ -134,5 +134,5 @@ function instrument(cell, each) {
 function figures(cell, each) {
   const [first, small] = lines(cell);
   put(first, `${each.side} ${format.quantity(each.quantity)}`, each.side === "BUY" ? "up" : "down");
-  put(small, `at ${format.exact(each.price)}`);
+  put(small, `at ${format.exact(each.price, each.exchange)}`);
 }

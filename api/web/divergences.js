@@ -192,7 +192,7 @@ function type(cell, each) {
 }
 
 /** Both sides are quantities, but for a price and for rupees. */
-const figure = (each) => ({ average_price: format.exact, pnl: format.money, charge: format.money })[each.type] ?? format.quantity;
+const figure = (each) => ({ average_price: (value) => format.exact(value, each.exchange), pnl: format.money, charge: format.money })[each.type] ?? format.quantity;
 
 function orders(each) {
   const told = (each.evidence.orders ?? []).map((order) => {

@@ -11,6 +11,8 @@ function figure(least, most, more = {}) {
 
 const twoDecimals = figure(2, 2);
 const fourDecimals = figure(4, 4);
+const twoToFour = figure(2, 4);
+const CURRENCIES = new Set(["CDS", "BCD"]);
 const signed = figure(2, 2, { signDisplay: "exceptZero" });
 const crores = figure(0, 2, { notation: "compact", signDisplay: "exceptZero" });
 const clock = new Intl.DateTimeFormat("en-GB", { timeZone: "Asia/Kolkata", hour: "2-digit", minute: "2-digit", second: "2-digit" });
@@ -26,8 +28,10 @@ export const money = signed;
 export const brief = (value) => (Math.abs(value ?? 0) >= 1e7 ? crores : signed)(value);
 /** A number of shares or contracts, without zeros behind it. */
 export const quantity = figure(0, 8);
-/** A price with the decimals that it has, 2 at least and 4 at most. */
-export const exact = figure(2, 4);
+/** A price with the decimals that it has, 2 at least and 4 at most; currencies have 4. */
+export const exact = (value, exchange = "") => (CURRENCIES.has(exchange) ? fourDecimals : twoToFour)(value);
+/** The tick size of what an exchange trades, as far as it tells how prices are written. */
+export const tickSize = (exchange) => (CURRENCIES.has(exchange) ? 0.0025 : 0.05);
 export const count = figure(0, 0);
 export const compact = figure(0, 2, { notation: "compact" });
 /** The day in India, as 2026-04-13. */

@@ -20,7 +20,7 @@ export class Positions {
       [
         ["name", "Instrument", (cell, line) => this.#name(cell, line)],
         ["n", "Quantity", (cell, line) => put(cell, format.quantity(line.quantity), `n ${line.quantity < 0 ? "down" : ""}`)],
-        ["n wide", "Average", (cell, line) => put(cell, line.quantity ? format.exact(line.of.average_price) : "–")],
+        ["n wide", "Average", (cell, line) => put(cell, line.quantity ? format.exact(line.of.average_price, line.of.exchange) : "–")],
         ["n", "Last", (cell, line) => this.#last(cell, line)],
         ["n wide", "Day P&L", (cell, line) => put(cell, format.money(line.now.day), `n wide ${format.tone(line.now.day)}`)],
         ["n", "P&L", (cell, line) => put(cell, format.money(line.now.pnl), `n ${format.tone(line.now.pnl)}`)],
@@ -111,9 +111,7 @@ export class Positions {
   }
 
   #last(cell, line) {
-    put(cell, `${format.price(line.now.last, size(line))}${line.now.live ? "" : " °"}`, line.now.live ? "n" : "n dim");
+    put(cell, `${format.price(line.now.last, format.tickSize(line.of.exchange))}${line.now.live ? "" : " °"}`, line.now.live ? "n" : "n dim");
     cell.title = line.now.live ? "" : `the broker's price of ${format.time(new Date(line.told))}`;
   }
 }
-
-const size = (line) => (line.of.exchange === "CDS" || line.of.exchange === "BCD" ? 0.0025 : 0.05); // currencies have four decimals

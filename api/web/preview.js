@@ -64,5 +64,5 @@ function differing(cell, each, name, write) {
 function trade(cell, each) {
   const [name, small] = lines(cell);
   put(name, each.tradingsymbol);
-  put(small, `${each.account_id} · ${each.side} ${format.quantity(each.quantity)} at ${format.exact(each.price)}`);
+  put(small, `${each.account_id} · ${each.side} ${format.quantity(each.quantity)} at ${format.exact(each.price, each.exchange)}`);
 }

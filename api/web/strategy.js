@@ -24,7 +24,7 @@ export class Strategy extends EventTarget {
       ["name", "Instrument", (cell, line) => instrument(cell, line, line.product)],
       ["wide", "Account", (cell, line) => put(cell, line.account_id)],
       ["n", "Quantity", (cell, line) => put(cell, format.quantity(line.quantity), line.quantity < 0 ? "n down" : "n")],
-      ["n wide", "Opened at", (cell, line) => put(cell, format.exact(line.fifo_price))],
+      ["n wide", "Opened at", (cell, line) => put(cell, format.exact(line.fifo_price, line.exchange))],
       ["n", "Last", (cell, line) => last(cell, line)],
       ["n", "Unrealised", (cell, line) => money(cell, line.unrealised, "n")],
     ],
@@ -36,7 +36,7 @@ export class Strategy extends EventTarget {
       ["name", "Instrument", (cell, each) => instrument(cell, each, each.account_id)],
       ["when", "Time", (cell, each) => put(cell, when(each.time))],
       ["n", "Quantity", (cell, each) => put(cell, `${each.side} ${format.quantity(each.quantity)}`, each.side === "BUY" ? "n up" : "n down")],
-      ["n wide", "Price", (cell, each) => put(cell, format.exact(each.price))],
+      ["n wide", "Price", (cell, each) => put(cell, format.exact(each.price, each.exchange))],
       ["n", "Realised", (cell, each) => money(cell, each.realised, "n")],
       ["n wide", "Charges", (cell, each) => put(cell, format.price(each.charges))],
       ["wider", "Why", (cell, each) => put(cell, each.strategy_reason)],
@@ -154,6 +154,6 @@ function instrument(cell, each, also) {
 
 function last(cell, line) {
   const isLive = line.price_from === "live";
-  put(cell, `${format.exact(line.last_price)}${isLive || line.last_price === null ? "" : " °"}`, isLive ? "n" : "n dim");
+  put(cell, `${format.exact(line.last_price, line.exchange)}${isLive || line.last_price === null ? "" : " °"}`, isLive ? "n" : "n dim");
   cell.title = isLive ? "" : line.price_at ? `the broker's price of ${when(line.price_at)}` : "nobody told a price";
 }

@@ -210,7 +210,7 @@ export class Trades extends Stories {
     super("trades", [
       ["name", "Instrument", instrument],
       ["when", "Time", (cell, each) => put(cell, when(each.time))],
-      ["n pair", "Quantity", (cell, each) => side(cell, each, format.quantity(each.quantity), `at ${format.exact(each.price)}`)],
+      ["n pair", "Quantity", (cell, each) => side(cell, each, format.quantity(each.quantity), `at ${format.exact(each.price, each.exchange)}`)],
       ["n wider", "Order", (cell, each) => put(cell, each.order_id)],
       ["wide", "Strategy", strategy],
     ]);
@@ -231,9 +231,9 @@ export class Trades extends Stories {
 }
 
 function price(each) {
-  if (each.average_price) return `at ${format.exact(each.average_price)}`;
-  const at = each.price ? `at ${format.exact(each.price)}` : "at market";
-  return each.trigger_price ? `${at} from ${format.exact(each.trigger_price)}` : at;
+  if (each.average_price) return `at ${format.exact(each.average_price, each.exchange)}`;
+  const at = each.price ? `at ${format.exact(each.price, each.exchange)}` : "at market";
+  return each.trigger_price ? `${at} from ${format.exact(each.trigger_price, each.exchange)}` : at;
 }
 
 function status(cell, each) {
@@ -255,9 +255,9 @@ function steps(history, trades) {
     ...history.map((each) => ({
       at: each.told_at ?? each.observed_at,
       text: each.status,
-      more: `${format.quantity(each.filled_quantity)} of ${format.quantity(each.quantity)}${each.average_price ? ` at ${format.exact(each.average_price)}` : ""}${each.status_message ? `: ${each.status_message}` : ""}`,
+      more: `${format.quantity(each.filled_quantity)} of ${format.quantity(each.quantity)}${each.average_price ? ` at ${format.exact(each.average_price, each.exchange)}` : ""}${each.status_message ? `: ${each.status_message}` : ""}`,
     })),
-    ...trades.map((each) => ({ at: each.time, text: "trade", more: `${format.quantity(each.quantity)} at ${format.exact(each.price)}, number ${each.trade_id}` })),
+    ...trades.map((each) => ({ at: each.time, text: "trade", more: `${format.quantity(each.quantity)} at ${format.exact(each.price, each.exchange)}, number ${each.trade_id}` })),
   ].sort((a, b) => a.at.localeCompare(b.at));
   for (const { at, text, more } of told) {
     const item = format.make("li");
