@@ -26,6 +26,8 @@ hypothesis.settings.load_profile("same")
 
 # With TEST_REDIS_CLUSTER=1 all tests but those of one server's own ways run on a cluster of three.
 ON_CLUSTER = os.environ.get("TEST_REDIS_CLUSTER") == "1"
+# With TEST_ON_TIMESCALE=1 all tests get their databases on the server that TEST_TIMESCALE_URL names.
+ON_TIMESCALE = os.environ.get("TEST_ON_TIMESCALE") == "1"
 
 
 @pytest.fixture(autouse=True)
@@ -85,9 +87,13 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> shelves.Place:
 
 
 @pytest.fixture
-def database_url(postgres_server: Server) -> Iterator[str]:
+def database_url(request: pytest.FixtureRequest) -> Iterator[str]:
     """Give the URL of a migrated database that is this test's alone."""
-    with servers.cloned_database(postgres_server) as url:
+    if ON_TIMESCALE:
+        yield str(request.getfixturevalue("timescale_url"))
+        return
+    server: Server = request.getfixturevalue("postgres_server")
+    with servers.cloned_database(server) as url:
         yield url
 
 
@@ -115,6 +121,13 @@ def one_server() -> None:
     """Skip a test of one server's own ways where all others run on a cluster: no proxy stands before its nodes."""
     if ON_CLUSTER:
         pytest.skip("about one Redis, not a cluster")
+
+
+@pytest.fixture
+def plain_postgres() -> None:
+    """Skip a test of a database without TimescaleDB's own schemas and sessions where all have them."""
+    if ON_TIMESCALE:
+        pytest.skip("about plain PostgreSQL, not TimescaleDB")
 
 
 @pytest.fixture

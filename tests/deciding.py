@@ -8,6 +8,7 @@ from projectors.accounts.projector import ACCOUNTS
 from runtime.settings import Settings
 from tests.account_log import AccountLog
 from tests.api_server import Api
+from tests.desk import taken_by_redis
 from tests.loops import Desk
 
 READ_EVENTS_MAX = 512
@@ -29,6 +30,8 @@ class Deciding:
 
     async def carry_out(self, api: Api) -> list[Forwarded]:
         """Forward the decisions that the API wrote since, and put them into the tables; give them."""
+        assert api.parts.requests._writer is not None
+        await taken_by_redis(api.parts.requests._writer)  # it answers when they are on the disk
         found = await api.parts.make_reader().read("requests", self._read, READ_EVENTS_MAX)
         decisions = [forwarded(each) for each in found if BY_TYPE.get(each.type) in FORWARDED]
         for decision in decisions:

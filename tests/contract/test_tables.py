@@ -118,6 +118,7 @@ async def test_a_migration_that_was_changed_after_it_ran_is_refused(url: str) ->
         await migrate.run(url)
 
 
+@pytest.mark.usefixtures("plain_postgres")
 async def test_a_timescaledb_that_is_too_old_is_named(database_url: str) -> None:
     columns = "oid, extname, extowner, extnamespace, extrelocatable, extversion"
     values = "1, 'timescaledb', 10, 'public'::regnamespace, false, '2.20.3'"

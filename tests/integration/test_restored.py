@@ -69,7 +69,7 @@ def ready(settings: Settings) -> Settings:
 
 
 @pytest.fixture
-def backup(database_url: str) -> Iterator[Backup]:
+def backup(database_url: str, plain_postgres: None) -> Iterator[Backup]:  # it copies databases
     with closing(Backup(database_url)) as made:
         yield made
 

@@ -65,6 +65,7 @@ async def test_what_comes_after_goes_into_the_new_tables(desk: Desk) -> None:
     assert await one(desk.database_url, "select generation from projections where projector = 'ticks'") == 3
 
 
+@pytest.mark.usefixtures("plain_postgres")
 async def test_new_tables_are_like_the_old_ones_to_the_last_index(database_url: str, tmp_path: Path) -> None:
     desk = Desk(database_url, tmp_path)
     for projection in ALL:

@@ -16,7 +16,7 @@ from runtime.clock import SystemClock
 from runtime.settings import Settings
 from sql import facts
 from tests.frames import STREAM
-from tests.loops import Desk, ask
+from tests.loops import Desk, answered, ask
 from tests.rebuild.log import events
 from tests.rebuilding import Remembering, rebuild
 
@@ -64,6 +64,9 @@ async def test_the_doctor_names_old_tables_and_what_rebuilds_left(settings: Sett
     await desk.project(TICKS, events(1, 50))
     await ask(desk.database_url, "delete from ticks where n = 7")
     await rebuild(desk, TICKS, Remembering(accepts=False))
+    claims = "select pid from pg_locks join pg_stat_activity using (pid) where locktype = 'advisory'"
+    here = f"{claims} and datname = current_database()"
+    await answered(desk.database_url, here, lambda rows: not rows)  # its session has ended on the server, too
     await ask(desk.database_url, "create schema replaced_candles_1")
     await ask(desk.database_url, "update projections set version = %s where projector = 'ticks'", 0)
     found = list(projections.tables(await gather(settings, SystemClock())))
