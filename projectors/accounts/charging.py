@@ -60,21 +60,26 @@ class Executed(NamedTuple):
         return sum((exact(row["quantity"]) for row in self.trades), ZERO)
 
 
+class Reckoned(NamedTuple):
+    """An order, and what it is charged before anything is rounded."""
+
+    executed: Executed
+    order: Order
+    exact: Charges
+
+
 @lru_cache(TARIFFS_MAX)
 def parsed(_: str, text: str) -> Tariff:
     """Read a table of charges; its checksum comes first. Raises SettingError."""
     return Tariff.parse(text)
 
 
-async def charge(rows: Rows, touched: Touched) -> None:
+async def charge(rows: Rows, touched: Touched, multipliers: Multipliers) -> None:
     """Reckon the days that were touched anew. A day that cannot be reckoned says so in `uncharged`."""
     if not touched.days:
         return
     told = await rows.run("read_tariffs", {"accounts": sorted(touched.days)})
     tariffs = {row["account_id"]: (row["sha256"], row["text"]) for row in told}
-    multipliers = {
-        (row["exchange"], row["tradingsymbol"]): row["multiplier"] for row in await rows.run("read_multipliers")
-    }
     for account, days in sorted(touched.days.items()):
         for day in sorted(days):
             about = {"account": account, "day": day}
@@ -105,7 +110,7 @@ def day_charges(
     for row in sorted(trades, key=lambda each: (each["time"], natural(each["trade_id"]), each["order_id"])):
         by_exchange[row["exchange"]].append(row)
     errors: dict[str, str] = {}
-    columns: dict[Column, list[tuple[Executed, Order]]] = defaultdict(list)
+    columns: dict[Column, list[Reckoned]] = defaultdict(list)
     dp: dict[tuple[str, str, str], Decimal] = {}
     for exchange, listed in sorted(by_exchange.items()):
         try:
@@ -114,18 +119,19 @@ def day_charges(
             undone = _undone(orders)
             dp |= _depository(day, orders, undone, sheet)
             for each, back in zip(orders, undone, strict=True):
-                order = _order(day, each, back, multipliers)
-                sheet.order_charges(order)  # one that cannot be reckoned leaves out its exchange, and no other
-                columns[COLUMNS[each.segment]].append((each, order))
+                order = _order(
+                    day, each, back, multipliers
+                )  # one that cannot be reckoned leaves out its exchange alone
+                columns[COLUMNS[each.segment]].append(Reckoned(each, order, sheet.order_charges(order)))
         except (BahiError, ArithmeticError) as error:  # kept where users see it; the fills count all the same
             errors[exchange] = _said(error)
     found = []
     for ordered in columns.values():
-        kept = [(each, order) for each, order in ordered if each.exchange not in errors]
+        kept = [each for each in ordered if each.order.exchange not in errors]
         try:
             found += _note(day, kept, parsed(*tariff), dp) if kept else []
         except (BahiError, ArithmeticError) as error:  # an exchange is in one column only
-            errors |= dict.fromkeys((each.exchange for each, _ in kept), _said(error))
+            errors |= dict.fromkeys((each.order.exchange for each in kept), _said(error))
     return found, errors
 
 
@@ -148,19 +154,19 @@ def _order(day: date, each: Executed, undone: Decimal, multipliers: Multipliers)
 
 def _note(
     day: date,
-    ordered: Sequence[tuple[Executed, Order]],
+    ordered: Sequence[Reckoned],
     tariff: Tariff,
     dp: Mapping[tuple[str, str, str], Decimal],
 ) -> list[dict[str, Any]]:
     """Reckon one column of the day's note, and share it out over its trades."""
-    exact_charges = [tariff.order_charges(order) for _, order in ordered]
-    first = ordered[0][1]
+    exact_charges = [each.exact for each in ordered]
+    first = ordered[0].order
     rates = tariff.on(day, first.segment, first.exchange)
-    tax = tax_on_shares([order for _, order in ordered], tariff) if COLUMNS[first.segment] == "cash" else None
+    tax = tax_on_shares([each.order for each in ordered], tariff) if COLUMNS[first.segment] == "cash" else None
     shares = _shared(note(exact_charges, Rounding.CONTRACT_NOTE, rates, transaction_tax=tax), exact_charges)
     return [
-        _columns(row, each.segment, own, dp.get((each.exchange, row["order_id"], row["trade_id"]), ZERO))
-        for (each, order), charges in zip(ordered, shares, strict=True)
+        _columns(row, order.segment, own, dp.get((order.exchange, row["order_id"], row["trade_id"]), ZERO))
+        for (each, order, _), charges in zip(ordered, shares, strict=True)
         for row, own in zip(each.trades, apportion(charges, order.turnovers), strict=True)
     ]
 

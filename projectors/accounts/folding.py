@@ -51,14 +51,16 @@ class Folding:
         """Take what was touched; `run` does the work."""
         self._rows, self._touched, self._attributing = rows, touched, attributing
         self._actions: dict[tuple[str, str], list[Action]] = defaultdict(list)
-        self._multipliers: dict[tuple[str, str], Decimal] = {}
+        self.multipliers: dict[tuple[str, str], Decimal] = {}  # units of the price in one of quantity, where not 1
 
     async def run(self) -> None:
         """Fold all accounts that were touched; note the days whose charges are others by it."""
+        if not self._touched.accounts:
+            return
         for row in await self._rows.run("read_actions"):
             self._actions[row["exchange"], row["tradingsymbol"]].append(_action(row))
         for row in await self._rows.run("read_multipliers"):
-            self._multipliers[row["exchange"], row["tradingsymbol"]] = row["multiplier"]
+            self.multipliers[row["exchange"], row["tradingsymbol"]] = row["multiplier"]
         for account in sorted(self._touched.accounts):
             await self._account(account)
 
@@ -141,7 +143,7 @@ class Folding:
         return keys
 
     def _multiplier(self, line: Line) -> Decimal:
-        return self._multipliers.get((line.exchange, line.tradingsymbol), Decimal(1))
+        return self.multipliers.get((line.exchange, line.tradingsymbol), Decimal(1))
 
     def _fill(self, row: Row) -> Fill:
         known = EntryId(row["day"], row["exchange"], row["order_id"], row["trade_id"])

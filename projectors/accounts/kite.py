@@ -147,11 +147,12 @@ def _key(item: object, names: tuple[str, ...]) -> str | None:
     if not isinstance(item, dict):
         return None
     parts = [item.get(name) for name in names]
-    if any(part is None or part == "" for part in parts):
+    if None in parts or "" in parts:
         return None
-    if any(len(str(part)) > NAME_CHARACTERS_MAX for part in parts):
+    words = [str(part) for part in parts]
+    if max(map(len, words)) > NAME_CHARACTERS_MAX:
         return None
-    joined = " ".join(map(str, parts))
+    joined = " ".join(words)
     return joined.replace(" ", ":", 1) if names[:2] == ("exchange", "tradingsymbol") else joined
 
 
@@ -164,16 +165,17 @@ def read(table: str, key: str, item: object, day: date) -> Row:
 def refuse_unstorable(item: object) -> None:
     """Raise BadEvent for what PostgreSQL takes into no jsonb: the character 0, and numbers without end."""
     left = [item]
-    while left:
-        match left.pop():
-            case dict(held):
-                left += [*held.keys(), *held.values()]
-            case list(held):
-                left += held
-            case str(held) if "\x00" in held:
+    for held in left:  # which grows meanwhile
+        if isinstance(held, str):
+            if "\x00" in held:
                 raise BadEvent("texts without the character 0", repr(held)[:80], REMEDY)
-            case Decimal() as held if held.adjusted() > DIGITS_MAX or exponent(held) < EXPONENT_MIN:
+        elif isinstance(held, Decimal):
+            if held.adjusted() > DIGITS_MAX or exponent(held) < EXPONENT_MIN:
                 raise BadEvent(f"numbers of at most {DIGITS_MAX} digits", repr(held)[:80], REMEDY)
+        elif isinstance(held, dict):
+            left += [*held.keys(), *held.values()]
+        elif isinstance(held, list):
+            left += held
 
 
 def _order(raw: object, day: date) -> Row:

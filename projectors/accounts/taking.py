@@ -126,7 +126,7 @@ async def _keep(
     told = {**answer.told, "newest": newest}
     if table in STANDING:
         if newest:
-            standing = _readable(table, sheet, answer.day)
+            standing = _readable(table, sheet, answer.day, apart.rows)
             await rows.run(f"clear_{table}", told)
             await rows.run(f"keep_{table}", {**told, "rows": _listed(standing)})
             await _learn_multipliers(rows, touched, standing)
@@ -165,11 +165,12 @@ def _on_day(row: Row, days: list[date]) -> Row:
     return row._replace(day=next((known for known in days if abs(known - day) <= WAITING_DAYS_MAX), day))
 
 
-def _readable(table: str, sheet: Sheet, day: date) -> list[Row]:
+def _readable(table: str, sheet: Sheet, day: date, known: Mapping[str, Row]) -> list[Row]:
+    """Give all rows that can be read. known: those of them that were read before."""
     found = []
     for key, item in sheet.items.items():
         try:
-            found.append(kite.read(table, key, item, day))
+            found.append(known.get(key) or kite.read(table, key, item, day))
         except BadEvent:  # kept aside when it came so for the first time
             continue
     return found
@@ -195,7 +196,7 @@ async def _open_lots(rows: Rows, touched: Touched, answer: Answer, found: Mappin
     tables = [table for table in ("positions", "holdings") if table in found]
     if not first or not tables:
         return
-    lots = first_lots.lots({table: _readable(table, found[table], answer.day) for table in tables})
+    lots = first_lots.lots({table: _readable(table, found[table], answer.day, {}) for table in tables})
     if not lots:
         return
     account = answer.snapshot.account

@@ -307,17 +307,16 @@ where (held.day, held.ended_at, held.realised, held.charges)
       is distinct from (excluded.day, excluded.ended_at, excluded.realised, excluded.charges)
 
 -- own_positions: whose each position is, where all of it is one strategy's
-update positions set strategy_id = nullif(own.strategy_id, 'none')
-from (select net.exchange, net.tradingsymbol, net.product, case when count(books) = 1 then max(books.strategy_id) end
-             as strategy_id
-      from positions net
-      left join books on books.account_id = net.account_id and books.exchange = net.exchange
-           and books.tradingsymbol = net.tradingsymbol and books.product = net.product and not books.draft
-           and books.quantity <> 0
-      where net.account_id = %(account)s group by net.exchange, net.tradingsymbol, net.product) own
-where positions.account_id = %(account)s and positions.exchange = own.exchange
-  and positions.tradingsymbol = own.tradingsymbol and positions.product = own.product
-  and positions.strategy_id is distinct from nullif(own.strategy_id, 'none')
+with own as materialized (
+    select exchange, tradingsymbol, product, case when count(*) = 1 then nullif(max(strategy_id), 'none') end as strategy_id
+    from books where account_id = %(account)s and quantity <> 0 and not draft
+    group by exchange, tradingsymbol, product)
+update positions set strategy_id = found.strategy_id
+from (select exchange, tradingsymbol, product, own.strategy_id
+      from positions net left join own using (exchange, tradingsymbol, product) where account_id = %(account)s) found
+where positions.account_id = %(account)s and positions.exchange = found.exchange
+  and positions.tradingsymbol = found.tradingsymbol and positions.product = found.product
+  and positions.strategy_id is distinct from found.strategy_id
 
 -- day_trades: the trades of an account's day, as charges ask
 select exchange, order_id, trade_id, time, tradingsymbol, product, side, quantity, price from trades
