@@ -8,6 +8,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
+from litestar.types import ASGIApp
 
 from api import answers, candles, health, instruments, latest, page, parked, session, status
 from api.accounts import changes, postback, reconciliation, roster, runs, setup, standing, sync, trading
@@ -18,7 +19,7 @@ from api.analytics import trades as results
 from api.analytics.wanted import Now
 from api.decisions import actions, by_hand, corrections, rules, strategies, tariffs
 from api.digits import ExactResponse, NumberSchema
-from api.door import ACCOUNTS_PATH, SOCKET_PATH, Door, Socket
+from api.door import ACCOUNTS_PATH, SOCKET_PATH, Door
 from api.parked import Finder
 from api.parts import Parts
 from api.socket import TickSocket
@@ -140,7 +141,7 @@ def create_app(parts: Parts, routes: Sequence[HTTPRouteHandler] = ROUTES) -> Doo
         request_max_body_size=BODY_BYTES_MAX,
         logging_config=None,
     )
-    sockets: dict[str, Socket] = {SOCKET_PATH: TickSocket(parts.live, parts.make_reader, parts.closing)}
+    sockets: dict[str, ASGIApp] = {SOCKET_PATH: TickSocket(parts.live, parts.make_reader, parts.closing)}
     if routes is ROUTES:
         sockets[ACCOUNTS_PATH] = AccountSocket(parts.following, parts.tables)
     return Door(parts.settings, parts.keys, parts.tickets, parts.live.prices, inside, sockets)

@@ -16,7 +16,6 @@ import socket
 from collections.abc import Mapping
 from http.cookies import CookieError, SimpleCookie
 from time import perf_counter
-from typing import Protocol
 from urllib.parse import parse_qs, urlsplit
 
 import msgspec
@@ -69,16 +68,6 @@ class Refusal(msgspec.Struct, frozen=True):
     detail: str
 
 
-class Socket(Protocol):
-    """A websocket's endpoint."""
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send, /) -> None:
-        """Serve one connection that was let in."""
-
-    async def drained(self, seconds: float) -> None:
-        """Wait until all connections have ended, at most `seconds`."""
-
-
 WHO = Refusal(401, "wanted the API key as `Authorization: Bearer KEY`, or a session of the page; found neither")
 CROSS_SITE = Refusal(403, "wanted a request from a page of this host; found one from another origin")
 
@@ -93,7 +82,7 @@ class Door:
         tickets: Tickets,
         prices: Prices,
         inside: ASGIApp,
-        sockets: Mapping[str, Socket],
+        sockets: Mapping[str, ASGIApp],
     ) -> None:
         """Take who opens, what is answered here, and what lies behind."""
         self.inside = inside
@@ -101,6 +90,7 @@ class Door:
         self._tickets = tickets
         self._prices = prices
         self._sockets = sockets
+        self._connected: set[asyncio.Task[object]] = set()  # each websocket has a task of its own
         self._names = LOCAL_NAMES | {settings.api_host.lower(), socket.gethostname().lower(), *settings.api_names}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -112,7 +102,7 @@ class Door:
         if refusal is not None:
             await _refuse(scope, receive, send, refusal)
         elif scope["type"] == ScopeType.WEBSOCKET:
-            await self._sockets[scope["path"]](scope, receive, send)
+            await self._serve_socket(scope, receive, send)
         elif not await self._answer_latest(scope, send):
             await self._answer_inside(scope, receive, send)
 
@@ -141,9 +131,17 @@ class Door:
             return None
         return None if self._has_session(headers.get(b"cookie", b"")) else WHO
 
+    async def _serve_socket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        task = asyncio.current_task()
+        assert task is not None, "the server runs each connection in a task"
+        self._connected.add(task)
+        task.add_done_callback(self._connected.discard)
+        await self._sockets[scope["path"]](scope, receive, send)
+
     async def drained(self, seconds: float) -> None:
         """Wait until all websockets have ended, at most `seconds`."""
-        await asyncio.gather(*(each.drained(seconds) for each in self._sockets.values()))
+        if self._connected:
+            await asyncio.wait(self._connected, timeout=seconds)
 
     def _unknown_socket(self, scope: Scope) -> Refusal | None:
         if scope["type"] != ScopeType.WEBSOCKET or scope["path"] in self._sockets:

@@ -76,19 +76,9 @@ class TickSocket:
         self._replays = Replays(live)
         self._make_reader = make_reader
         self._closing = closing
-        self._open: set[asyncio.Task[object]] = set()
-
-    async def drained(self, seconds: float) -> None:
-        """Wait until all connections have ended, at most `seconds`."""
-        if self._open:
-            await asyncio.wait(self._open, timeout=seconds)
 
     async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection that was let in."""
-        task = asyncio.current_task()
-        assert task is not None, "the server runs each connection in a task"
-        self._open.add(task)
-        task.add_done_callback(self._open.discard)
         await receive()  # websocket.connect
         await send({"type": "websocket.accept", "subprotocol": None, "headers": []})
         if len(self._live.viewers) >= CLIENTS_MAX:

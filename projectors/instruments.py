@@ -7,22 +7,20 @@ crash in the middle reads the parts again. One real line of Kite's CSV, below it
 """
 
 import csv
-import hashlib
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime
 from typing import Any
 
 import msgspec
-import zstandard
 
 from events.event import Recorded
 from events.messages import InstrumentsDump, InstrumentsPart, unpack
+from projectors.bodies import unpacked
 from projectors.projector import Projection
 from runtime.errors import BadEvent
 from sql.store import Rows
 
 NAME = "instruments"
-DUMP_BYTES_MAX = 256 * 1024 * 1024  # a real dump is 7 MB; this only bounds what a broken one can claim
 _COLUMNS = (
     "instrument_token",
     "exchange_token",
@@ -123,19 +121,11 @@ def _body(told: InstrumentsDump, parts: dict[int, bytes]) -> str:
             f"parts 1..{told.parts} of the dump {told.dump}", f"none of {missing}", "run bahi instruments sync"
         )
     packed = b"".join(parts[part] for part in range(1, told.parts + 1))
+    what = f"the dump {told.dump}"
     try:
-        claimed = zstandard.get_frame_parameters(packed).content_size
-        if claimed > DUMP_BYTES_MAX:
-            raise BadEvent(
-                f"a dump of at most {DUMP_BYTES_MAX} bytes", f"{claimed} claimed", "look at the broker's dump"
-            )
-        body = zstandard.ZstdDecompressor().decompress(packed, max_output_size=DUMP_BYTES_MAX)
-        text = body.decode("utf-8")
-    except (zstandard.ZstdError, UnicodeDecodeError) as error:
-        raise BadEvent(f"the dump {told.dump} as text", str(error), "run bahi instruments sync") from error
-    if hashlib.sha256(body).hexdigest() != told.sha256:
-        raise BadEvent(f"the dump {told.dump} as it came", "another checksum", "run bahi verify")
-    return text
+        return unpacked(what, packed, told.sha256, "run bahi instruments sync").decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise BadEvent(f"{what} as text", str(error), "run bahi instruments sync") from error
 
 
 def read_csv(text: str) -> list[Line]:

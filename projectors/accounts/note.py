@@ -9,12 +9,12 @@ from typing import Any
 
 from events.accounts import ChargesTold
 from projectors.accounts import kite
-from projectors.accounts.bodies import opened
 from projectors.accounts.kite import Unread
 from projectors.accounts.parameters import text
 from projectors.accounts.reading import REMEDY, Reading
 from projectors.accounts.taking import NEW_DAY
 from projectors.accounts.touched import Touched
+from projectors.bodies import opened
 from runtime.calendar import IST
 from runtime.clock import instant
 from runtime.errors import BadEvent

@@ -9,11 +9,11 @@ import msgspec
 
 from events.accounts import Snapshot
 from projectors.accounts import first_lots, kite
-from projectors.accounts.bodies import unpacked
 from projectors.accounts.changes import Difference, difference
 from projectors.accounts.kite import Row, Sheet, Unread
 from projectors.accounts.parameters import text
 from projectors.accounts.touched import Line, Touched
+from projectors.bodies import unpacked
 from runtime.calendar import IST
 from runtime.clock import instant
 from runtime.errors import BadEvent
@@ -45,6 +45,11 @@ class Answer(msgspec.Struct, frozen=True):
         return cls(n, snapshot, told)
 
     @property
+    def what(self) -> str:
+        """Name it, for errors."""
+        return f"the {self.snapshot.kind} of {self.snapshot.account} of run {self.snapshot.run}"
+
+    @property
     def day(self) -> date:
         """Give the IST day on which it was given."""
         return instant(self.snapshot.answered_ns).astimezone(IST).date()
@@ -67,7 +72,7 @@ async def take(rows: Rows, touched: Touched, answer: Answer, packed: bytes) -> l
     if not packed:
         return await _repeat(rows, touched, answer, held, newest=newest)
     await rows.run("meet_account", told)
-    body = unpacked(snapshot, packed)
+    body = unpacked(answer.what, packed, snapshot.sha256)
     try:
         found = kite.sheets(snapshot.kind, body)
     except BadEvent as error:  # of one account and kind: it holds up no other, and the next one may be fine
@@ -116,7 +121,7 @@ def _before(answer: Answer, held: Mapping[str, Any] | None) -> tuple[dict[str, S
     """Give the answer that this one is compared with, and its IST day."""
     if held is None:
         return {}, answer.day
-    body = unpacked(msgspec.structs.replace(answer.snapshot, sha256=held["sha256"]), bytes(held["body"]))
+    body = unpacked(f"what stood before {answer.what}", bytes(held["body"]), held["sha256"])
     return kite.sheets(answer.snapshot.kind, body), held["answered_at"].astimezone(IST).date()
 
 
