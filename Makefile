@@ -2,8 +2,9 @@
 .DEFAULT_GOAL := help
 .PHONY: help up test prove simulate lint format bench
 
-# Two workers fit the two cores that the suite is measured on; each starts its own PostgreSQL and Redis.
-TEST_WORKERS ?= 2
+# Three workers on the two cores that the suite is measured on: tests wait more than they compute. Each starts its own
+# PostgreSQL and Redis.
+TEST_WORKERS ?= 3
 BENCH ?= parse append load candles fanout http archive rebuild sync e2e
 PROVE_REPORT ?= build/prove.md
 SEEDS ?= 2000
