@@ -137,17 +137,19 @@ select case when grouping(hour) = 0 then 'hour' when grouping(weekday) = 0 then 
             when grouping(tradingsymbol) = 0 then 'symbol' when grouping(exchange) = 0 then 'exchange'
             when grouping(product) = 0 then 'product' when grouping(side) = 0 then 'side'
             when grouping(strategy_id) = 0 then 'strategy' else 'all' end as dimension,
-       coalesce(hour, weekday, exchange || ':' || tradingsymbol, exchange, product, side, strategy_id, '') as name,
-       count(*) as trades, coalesce(sum(value), 0) as value
-from (select to_char(time at time zone 'Asia/Kolkata', 'HH24:00') as hour, to_char(day, 'ID') as weekday, exchange,
-             tradingsymbol, product, side, coalesce(strategy_id, 'none') as strategy_id,
-             quantity * price * coalesce(multiplier, 1) as value
+       coalesce(to_char(hour, 'FM00') || ':00', weekday::text, exchange || ':' || tradingsymbol, exchange, product, side,
+                strategy_id, '') as name,
+       coalesce(sum(trades), 0)::bigint as trades, coalesce(sum(value), 0) as value
+from (select extract(hour from time at time zone 'Asia/Kolkata') as hour, extract(isodow from day) as weekday, exchange,
+             tradingsymbol, product, side, coalesce(strategy_id, 'none') as strategy_id, count(*) as trades,
+             sum(quantity * price * coalesce(multiplier, 1)) as value
       from trades left join multipliers using (exchange, tradingsymbol)
       where (%(account)s::text is null or account_id = %(account)s)
         and (%(named)s::text is null or strategy_id = %(named)s)
         and (not %(unattributed)s or strategy_id is null)
         and (%(first)s::date is null or day >= %(first)s)
-        and (%(last)s::date is null or day <= %(last)s)) own
+        and (%(last)s::date is null or day <= %(last)s)
+      group by 1, 2, 3, 4, 5, 6, 7) own  -- added up once by all of them: few rows are left for each
 group by grouping sets ((), (hour), (weekday), (exchange, tradingsymbol), (exchange), (product), (side), (strategy_id))
 order by 1, 2
 
