@@ -119,9 +119,8 @@ def day_charges(
             undone = _undone(orders)
             dp |= _depository(day, orders, undone, sheet)
             for each, back in zip(orders, undone, strict=True):
-                order = _order(
-                    day, each, back, multipliers
-                )  # one that cannot be reckoned leaves out its exchange alone
+                # One that cannot be reckoned leaves out its exchange alone.
+                order = _order(day, each, back, multipliers)
                 columns[COLUMNS[each.segment]].append(Reckoned(each, order, sheet.order_charges(order)))
         except (BahiError, ArithmeticError) as error:  # kept where users see it; the fills count all the same
             errors[exchange] = _said(error)
