@@ -11,7 +11,7 @@ import contextvars
 import heapq
 import threading
 from collections import deque
-from collections.abc import Callable, Coroutine, Generator, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol, TypeVar
 
@@ -97,7 +97,7 @@ class Timeline(asyncio.AbstractEventLoop):
 
     def create_task(
         self,
-        coro: Coroutine[Any, Any, T] | Generator[Any, None, T],
+        coro: Any,  # a coroutine; until Python 3.11 a generator, too
         *,
         name: str | None = None,
         context: contextvars.Context | None = None,
@@ -144,7 +144,7 @@ class Timeline(asyncio.AbstractEventLoop):
     def complete(self, main: Coroutine[Any, Any, T], until: float) -> T:
         """Run until `main` has ended. Raises Stuck where time would go past `until`."""
         with _running(self):
-            task = self.create_task(main)
+            task: asyncio.Task[T] = self.create_task(main)
             while not task.done():
                 self._step(until)
         return task.result()
