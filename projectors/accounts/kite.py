@@ -45,6 +45,7 @@ MOVING_PRICES = frozenset(
 MOVING_FUNDS = frozenset({"net", "live_balance", "m2m_unrealised", "m2m_realised", "debits", "span", "exposure"})
 
 Columns = dict[str, Any]
+NESTING_MAX = 64  # brokers' rows are three deep; the server's stack for jsonb ends, as does ours
 DIGITS_MAX = 400  # before a number's point in `raw`: a double has fewer, and jsonb takes 131,072
 SMALLEST = Decimal(1).scaleb(-PLACES_MAX)  # of a quantity or multiplier: books count no finer
 
@@ -163,19 +164,25 @@ def read(table: str, key: str, item: object, day: date) -> Row:
 
 
 def refuse_unstorable(item: object) -> None:
-    """Raise BadEvent for what PostgreSQL takes into no jsonb: the character 0, and numbers without end."""
-    left = [item]
-    for held in left:  # which grows meanwhile
-        if isinstance(held, str):
-            if "\x00" in held:
-                raise BadEvent("texts without the character 0", repr(held)[:80], REMEDY)
-        elif isinstance(held, Decimal):
-            if held.adjusted() > DIGITS_MAX or exponent(held) < EXPONENT_MIN:
-                raise BadEvent(f"numbers of at most {DIGITS_MAX} digits", repr(held)[:80], REMEDY)
-        elif isinstance(held, dict):
-            left += [*held.keys(), *held.values()]
-        elif isinstance(held, list):
-            left += held
+    """Raise BadEvent for what PostgreSQL takes into no jsonb: the character 0, numbers and nesting without end."""
+    level: list[Any] = [item]
+    for _ in range(NESTING_MAX):
+        inner: list[Any] = []
+        for held in level:
+            if isinstance(held, str):
+                if "\x00" in held:
+                    raise BadEvent("texts without the character 0", repr(held)[:80], REMEDY)
+            elif isinstance(held, Decimal):
+                if held.adjusted() > DIGITS_MAX or exponent(held) < EXPONENT_MIN:
+                    raise BadEvent(f"numbers of at most {DIGITS_MAX} digits", repr(held)[:80], REMEDY)
+            elif isinstance(held, dict):
+                inner += [*held.keys(), *held.values()]
+            elif isinstance(held, list):
+                inner += held
+        if not inner:
+            return
+        level = inner
+    raise BadEvent(f"lists and objects at most {NESTING_MAX} deep", "deeper ones", REMEDY)
 
 
 def _order(raw: object, day: date) -> Row:

@@ -222,7 +222,7 @@ NO_ANSWERS = (
     b'{"data": [{"order_id": "\\ud800"}]}',  # half of a character
     b'{"data": "none"}',
     b"[]",
-    b'{"data": ' + b"[" * 5000 + b"]" * 5000 + b"}",
+    b'{"data": ' + b"[" * 1_000_000 + b"]" * 1_000_000 + b"}",  # newer Pythons go down some ten thousand
 )
 
 
@@ -260,6 +260,7 @@ ODD_TRADES = (
     *(b'"trade_id": "' + b"9" * 5000 + b'"', b'"tradingsymbol": "' + b"A" * 3000 + b'"', b'"product": "a\\u0000b"'),
     *(b'"instrument_token": ' + HUGE, b'"x": 1e999999', b'"x": {"a\\u0000": 1}', b'"transaction_type": "\\u0000"'),
     *(b'"fill_timestamp": "9999-12-31T23:59:59-05:00", "exchange_timestamp": null, "order_timestamp": null',),
+    *(b'"x": ' + b"[" * 200 + b"]" * 200, b'"x": ' + b'{"a":' * 200 + b"1" + b"}" * 200),
 )
 
 
