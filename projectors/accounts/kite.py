@@ -8,7 +8,7 @@ A real trade (Kite Connect v3, `GET /trades`), which has no tag, no price but `a
      "tradingsymbol": "SBIN", "transaction_type": "BUY"}
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import date
 from decimal import Decimal, InvalidOperation
 from typing import Any, NamedTuple
@@ -165,24 +165,27 @@ def read(table: str, key: str, item: object, day: date) -> Row:
 
 def refuse_unstorable(item: object) -> None:
     """Raise BadEvent for what PostgreSQL takes into no jsonb: the character 0, numbers and nesting without end."""
-    level: list[Any] = [item]
+    level = [item]
     for _ in range(NESTING_MAX):
-        inner: list[Any] = []
-        for held in level:
-            if isinstance(held, str):
-                if "\x00" in held:
-                    raise BadEvent("texts without the character 0", repr(held)[:80], REMEDY)
-            elif isinstance(held, Decimal):
-                if held.adjusted() > DIGITS_MAX or exponent(held) < EXPONENT_MIN:
-                    raise BadEvent(f"numbers of at most {DIGITS_MAX} digits", repr(held)[:80], REMEDY)
-            elif isinstance(held, dict):
-                inner += [*held.keys(), *held.values()]
-            elif isinstance(held, list):
-                inner += held
-        if not inner:
+        level = [each for held in level for each in _inside(held)]
+        if not level:
             return
-        level = inner
     raise BadEvent(f"lists and objects at most {NESTING_MAX} deep", "deeper ones", REMEDY)
+
+
+def _inside(held: object) -> Iterable[object]:
+    """Give what a value holds, the names of an object's fields, too. Raises BadEvent where it is unstorable itself."""
+    if isinstance(held, str):
+        if "\x00" in held:
+            raise BadEvent("texts without the character 0", repr(held)[:80], REMEDY)
+    elif isinstance(held, Decimal):
+        if held.adjusted() > DIGITS_MAX or exponent(held) < EXPONENT_MIN:
+            raise BadEvent(f"numbers of at most {DIGITS_MAX} digits", repr(held)[:80], REMEDY)
+    elif isinstance(held, dict):
+        return (*held.keys(), *held.values())
+    elif isinstance(held, list):
+        return held
+    return ()
 
 
 def _order(raw: object, day: date) -> Row:
