@@ -4,6 +4,8 @@ While all of Bahi starts, one part waits for another: a sandbox that does not li
 What is usual then is information, and becomes a warning where it lasts longer than a start.
 """
 
+from collections.abc import Callable, Mapping
+
 from structlog.typing import FilteringBoundLogger
 
 from runtime.clock import Clock, SystemClock
@@ -22,18 +24,20 @@ class Complaints:
 
     def say(self, event: str, **data: object) -> None:
         """Log an event, unless it was said with the same data and not healed since."""
-        if self._said.get(event) != str(data):
-            self._said[event] = str(data)
-            self._log.warning(event, **data)
+        self._once(self._log.warning, event, data)
 
     def say_late(self, event: str, early: str, **data: object) -> None:
         """Log an event that is usual while everything starts: as information under the name `early` until then."""
         assert early != event, "what was information is said again as a warning"
         if self._clock.monotonic() >= self._start_until:
             self.say(event, **data)
-        elif self._said.get(early) != str(data):
-            self._said[early] = str(data)
-            self._log.info(early, **data)
+        else:
+            self._once(self._log.info, early, data)
+
+    def _once(self, log: Callable[..., object], event: str, data: Mapping[str, object]) -> None:
+        if self._said.get(event) != str(data):
+            self._said[event] = str(data)
+            log(event, **data)
 
     def heal(self, *events: str) -> None:
         """Note that these are well."""

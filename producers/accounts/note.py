@@ -10,10 +10,9 @@ from collections.abc import Iterator
 from decimal import Decimal
 
 import msgspec
-import zstandard
 
 from events.accounts import BODY_BYTES_MAX, ChargesTold
-from producers.accounts.snapshots import ZSTD_LEVEL
+from producers.accounts.snapshots import packed
 from producers.kite.calls import Answer, CallFailed
 from runtime.errors import BadInput
 
@@ -71,8 +70,8 @@ class Told(msgspec.Struct, frozen=True):
             run=run,
             asked_ns=self.answer.asked_ns,
             answered_ns=self.answer.answered_ns,
-            asked=_packed(self.asked),
-            body=_packed(self.answer.body),
+            asked=packed(self.asked),
+            body=packed(self.answer.body),
         )
 
 
@@ -105,9 +104,9 @@ def rows_in(number: int, answer: Answer) -> int:
         raise CallFailed("unreadable", WHAT, str(error)) from error
     if found != number:
         raise CallFailed("unreadable", WHAT, f"{found} rows for {number} orders")
-    if len(packed := _packed(answer.body)) > BODY_BYTES_MAX // 2:  # the other half is for what was asked
+    if (size := len(packed(answer.body))) > BODY_BYTES_MAX // 2:  # the other half is for what was asked
         wanted = f"{WHAT} in at most {BODY_BYTES_MAX // 2} bytes, compressed"
-        raise BadInput(wanted, f"{len(packed)}", "see what answers at KITE_API_ROOT")
+        raise BadInput(wanted, f"{size}", "see what answers at KITE_API_ROOT")
     return found
 
 
@@ -132,7 +131,3 @@ def _filled(orders: Answer) -> Iterator[Order]:
             quantity=int(quantity),
             average_price=price,
         )
-
-
-def _packed(body: bytes) -> bytes:
-    return zstandard.ZstdCompressor(level=ZSTD_LEVEL).compress(body)

@@ -11,7 +11,7 @@ import msgspec
 from events.accounts import Trigger
 from producers import market_hours
 from producers.kite.address import SANDBOX
-from runtime.calendar import IST, exchanges, has_known_hours, session, trading_day
+from runtime.calendar import IST, book_day, exchanges, has_known_hours, session, trading_day
 from runtime.clock import NS_PER_SECOND
 from runtime.errors import SettingError
 from runtime.settings import Settings
@@ -20,7 +20,6 @@ from runtime.settings import Settings
 # different on Q Ledger and Kite in the nights"), and ends its tokens at about 06:00; orders and trades are of one day
 # only. Half an hour before is late enough for what the exchanges say at night, and leaves time for tries.
 LAST_CHANCE = time(4, 30)
-NEW_DAY = timedelta(hours=5)  # what Kite says until then (IST) is of the day before
 # Where no market closes, a day's trading is over from here on: the sandbox's books close at midnight IST, and what is
 # intraday there has been closed by now (`ops/sandbox/accounts/hours.py`).
 EVENING = time(23, 50)
@@ -57,10 +56,10 @@ class Timetable:
     def moment(self, at_ns: int) -> Moment:
         """Look at the calendar once for all accounts; a year that it does not cover is open."""
         chance_ns, is_open = _last_chance(at_ns), self._is_open(at_ns)
-        now = datetime.fromtimestamp(at_ns // NS_PER_SECOND, IST)
-        over = now.time() >= EVENING if is_open is None else not is_open
+        now = datetime.fromtimestamp(at_ns // NS_PER_SECOND, IST).time()
+        over = now >= EVENING if is_open is None else not is_open
         traded_ns = chance_ns if _traded_before(chance_ns) else 0
-        return Moment(at_ns, is_open is not False, traded_ns, (now - NEW_DAY).date(), over)
+        return Moment(at_ns, is_open is not False, traded_ns, book_day(at_ns), over)
 
     def due(self, last: Begun | None, now: Moment) -> Trigger | None:
         """Say why an account is due now whose last run is this one (None: it had none yet), or None."""

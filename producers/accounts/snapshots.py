@@ -42,7 +42,7 @@ class Snapshots:
         body: bytes | None = None
         sha256 = _held(answer).sha256
         if not self.unchanged(account, kind, answer):
-            body = zstandard.ZstdCompressor(level=ZSTD_LEVEL).compress(answer.body)
+            body = packed(answer.body)
             if len(body) > BODY_BYTES_MAX:
                 parts = [body[start : start + BODY_BYTES_MAX] for start in range(0, len(body), BODY_BYTES_MAX)]
                 body = b""
@@ -70,3 +70,8 @@ class Snapshots:
 
 def _held(answer: Answer) -> _Held:
     return _Held(hashlib.sha256(answer.body).hexdigest(), trading_day(answer.answered_ns).isoformat())
+
+
+def packed(body: bytes) -> bytes:
+    """Compress a body as the stream `accounts` keeps it."""
+    return zstandard.ZstdCompressor(level=ZSTD_LEVEL).compress(body)

@@ -5,7 +5,7 @@ was there already.
 """
 
 from collections.abc import Callable, Coroutine
-from datetime import date, datetime
+from datetime import date
 from decimal import Decimal
 from typing import Any, TypeVar
 
@@ -50,14 +50,14 @@ async def set_tariff(rows: Rows, touched: Touched, said: TariffSet, n: int) -> N
 async def _strategy(rows: Rows, _: Touched, forwarded: Forwarded, __: int) -> None:
     said = _said(forwarded, StrategySet)
     told = {name: getattr(said, name) for name in ("strategy", "name", "description", "active")}
-    await rows.run("set_strategy", {**told, "at": _at(forwarded)})
+    await rows.run("set_strategy", {**told, "at": instant(forwarded.at_ns)})
 
 
 async def _rule(rows: Rows, touched: Touched, forwarded: Forwarded, n: int) -> None:
     """Set a rule; one that is applied takes the place of its draft as well."""
     said = _said(forwarded, RuleSet)
     names = ("rule", "strategy", "kind", "pattern", "account", "priority", "draft")
-    told = {name: getattr(said, name) for name in names} | {"at": _at(forwarded), "n": n}
+    told = {name: getattr(said, name) for name in names} | {"at": instant(forwarded.at_ns), "n": n}
     days = {"valid_from": _day(said.valid_from), "valid_to": _day(said.valid_to)}
     await rows.run("end_rule", {**told, "drafts": [True] if said.draft else [True, False]})
     await rows.run("set_rule", {**told, **days})
@@ -67,7 +67,7 @@ async def _rule(rows: Rows, touched: Touched, forwarded: Forwarded, n: int) -> N
 async def _rule_removed(rows: Rows, touched: Touched, forwarded: Forwarded, _: int) -> None:
     said = _said(forwarded, RuleRemoved)
     drafts = [True] if said.draft else [True, False]
-    await rows.run("end_rule", {"rule": said.rule, "drafts": drafts, "at": _at(forwarded)})
+    await rows.run("end_rule", {"rule": said.rule, "drafts": drafts, "at": instant(forwarded.at_ns)})
     touched.rules = True
 
 
@@ -86,7 +86,7 @@ async def _fill(rows: Rows, touched: Touched, forwarded: Forwarded, n: int) -> N
     """Set a fill that was told by hand, or take it back; its line is folded from the beginning."""
     said = _said(forwarded, FillSet)
     names = ("fill", "account", "exchange", "tradingsymbol", "product", "side", "order_id", "reason")
-    told: dict[str, Any] = {name: getattr(said, name) for name in names} | {"at": _at(forwarded), "n": n}
+    told: dict[str, Any] = {name: getattr(said, name) for name in names} | {"at": instant(forwarded.at_ns), "n": n}
     at = instant(said.time_ns)
     told |= {"time": at, "day": at.astimezone(IST).date(), "strategy": said.strategy or None}
     told |= {"quantity": Decimal(said.quantity), "price": Decimal(said.price)}
@@ -116,10 +116,6 @@ def _day(text: str | None) -> date | None:
         return None if text is None else date.fromisoformat(text)
     except ValueError as error:
         raise BadEvent("an IST day such as 2026-04-13", text or "", "a newer or broken writer made it") from error
-
-
-def _at(forwarded: Forwarded) -> datetime:
-    return instant(forwarded.at_ns)
 
 
 _TAKING: dict[str, Taking] = {

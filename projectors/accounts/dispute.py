@@ -105,15 +105,12 @@ class Sides(msgspec.Struct):
     sold: Decimal = ZERO
 
 
-async def dispute(rows: Rows, touched: Touched) -> None:
+async def dispute(rows: Rows, touched: Touched, multipliers: Multipliers) -> None:
     """Compare the newest note of each account that was touched."""
     if not touched.notes:
         return
     told = await rows.run("read_tariffs", {"accounts": sorted(touched.notes)})
     tariffs = {row["account_id"]: (row["sha256"], row["text"]) for row in told}
-    multipliers = {
-        (row["exchange"], row["tradingsymbol"]): row["multiplier"] for row in await rows.run("read_multipliers")
-    }
     for account in sorted(touched.notes):
         about = {"account": account}
         noted = [msgspec.convert(row, Noted) for row in await rows.run("read_note", about)]

@@ -4,7 +4,6 @@ Its rows name no order. They stand in the order of what was asked, and each repe
 about another instrument or side than was asked is kept aside, as is one that cannot be read.
 """
 
-from datetime import date
 from typing import Any
 
 from events.accounts import ChargesTold
@@ -12,10 +11,9 @@ from projectors.accounts import kite
 from projectors.accounts.kite import Unread
 from projectors.accounts.parameters import text
 from projectors.accounts.reading import REMEDY, Reading
-from projectors.accounts.taking import NEW_DAY
 from projectors.accounts.touched import Touched
 from projectors.bodies import opened
-from runtime.calendar import IST
+from runtime.calendar import book_day
 from runtime.clock import instant
 from runtime.errors import BadEvent
 from sql.store import Rows
@@ -29,15 +27,11 @@ async def take(rows: Rows, touched: Touched, n: int, told: ChargesTold) -> list[
     await rows.run("meet_account", about)
     found, unread = read(told)
     if found:
-        of = {"day": day_of(told), "asked_at": instant(told.asked_ns), "answered_at": instant(told.answered_ns)}
+        day = book_day(told.answered_ns)  # if its orders do not say otherwise
+        of = {"day": day, "asked_at": instant(told.asked_ns), "answered_at": instant(told.answered_ns)}
         await rows.run("keep_broker_charges", {**about, **of, "rows": text(found)})
         touched.note(told.account)
     return unread
-
-
-def day_of(told: ChargesTold) -> date:
-    """Give the IST day that the broker told of: at night still the day before, if its orders do not say otherwise."""
-    return (instant(told.answered_ns).astimezone(IST) - NEW_DAY).date()
 
 
 def read(told: ChargesTold) -> tuple[list[dict[str, Any]], list[Unread]]:

@@ -121,7 +121,7 @@ class AccountProjector:
         await folding.run()
         await charge(rows, touched, folding.multipliers)
         await keep_round_trips(rows, touched)
-        await dispute(rows, touched)
+        await dispute(rows, touched, folding.multipliers)
         await reconcile(rows, touched)
 
     async def _end_run(self, rows: Rows, n: int, run: SyncRun) -> None:

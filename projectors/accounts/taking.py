@@ -14,14 +14,12 @@ from projectors.accounts.kite import Row, Sheet, Unread
 from projectors.accounts.parameters import text
 from projectors.accounts.touched import Line, Touched
 from projectors.bodies import unpacked
-from runtime.calendar import IST
+from runtime.calendar import IST, book_day, trading_day
 from runtime.clock import instant
 from runtime.errors import BadEvent
 from sql.store import Rows
 
 CHANGES_MAX = 2**20  # of one event: its number times this, and the place in it, is a change's cursor
-# Until about 05:00 IST Kite shows yesterday's books and holdings (`producers.accounts.schedule.LAST_CHANCE`).
-NEW_DAY = timedelta(hours=5)
 # An order that waits for the market's opening (AMO) is told with a newer time then: it is one order all the same, also
 # over a weekend and its holidays. An id that comes again after that may be another order's.
 WAITING_DAYS_MAX = timedelta(days=7)
@@ -52,12 +50,12 @@ class Answer(msgspec.Struct, frozen=True):
     @property
     def day(self) -> date:
         """Give the IST day on which it was given."""
-        return instant(self.snapshot.answered_ns).astimezone(IST).date()
+        return trading_day(self.snapshot.answered_ns)
 
     @property
     def book_day(self) -> date:
         """Give the IST day that the broker told of: at night still the day before."""
-        return (instant(self.snapshot.answered_ns).astimezone(IST) - NEW_DAY).date()
+        return book_day(self.snapshot.answered_ns)
 
 
 async def take(rows: Rows, touched: Touched, answer: Answer, packed: bytes) -> list[Unread]:

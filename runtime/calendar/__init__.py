@@ -18,6 +18,7 @@ from runtime.clock import NS_PER_SECOND
 from runtime.errors import SettingError
 
 IST_SECONDS = 19_800  # India is 5 h 30 min ahead of UTC, without summer time
+BOOKS_BEGIN_NS = 5 * 3600 * NS_PER_SECOND  # Kite's new day, about 05:00 IST (source: `producers.accounts.schedule`)
 IST_NS = IST_SECONDS * NS_PER_SECOND
 IST = timezone(timedelta(seconds=IST_SECONDS), "IST")
 
@@ -70,6 +71,11 @@ class _Calendar(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def trading_day(at_ns: int) -> date:
     """Give the IST date of a moment in UTC nanoseconds since 1970."""
     return datetime.fromtimestamp(at_ns // NS_PER_SECOND, UTC).astimezone(IST).date()
+
+
+def book_day(at_ns: int) -> date:
+    """Give the IST day whose books Kite shows at a moment in UTC nanoseconds: at night still the day before."""
+    return trading_day(at_ns - BOOKS_BEGIN_NS)
 
 
 def session(exchange: str, day: date) -> Session | None:
